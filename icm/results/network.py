@@ -1,0 +1,65 @@
+"""Values that cross the borders of the network: what a backbone saw, what the network says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a backbone saw in a batch of images.
+
+    Attributes:
+        image_b3hw: the images as the network saw them, RGB in [0, 1].
+        maps: decoder feature maps `b c h w`, coarse to fine.
+        attention: self-attention maps `b h w n`, coarse to fine: for the query position (h, w)
+            the probability of each key position n = h * w (row-major), averaged over heads, layers
+            of that resolution and the ensemble; float32, each sums to 1 over n. Empty where they
+            were not asked for, as for references.
+    """
+
+    image_b3hw: Tensor
+    maps: tuple[Tensor, ...]
+    attention: tuple[Tensor, ...] = ()
+
+    @property
+    def batch(self) -> int:
+        """Number of images."""
+        return self.image_b3hw.shape[0]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A marked reference as the network sees it.
+
+    Attributes:
+        features: of the reference image; attention maps may be missing.
+        mask_b1hw: in [0, 1], at the size of `features.image_b3hw`.
+    """
+
+    features: Features
+    mask_b1hw: Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of a batch of targets, at the network's own input size.
+
+    Attributes:
+        alpha_b1hw: alpha in [0, 1].
+        guidance_b1hw: where the reference's object is, in [0, 1], at the size of the matching
+            features; for looking at and for the trimap, not calibrated.
+        trimap_b1hw: 0 background, 0.5 unknown, 1 foreground, at the input size.
+        confidence_b: in [0, 1], that the target contains the reference's object.
+    """
+
+    alpha_b1hw: Tensor
+    guidance_b1hw: Tensor
+    trimap_b1hw: Tensor
+    confidence_b: Tensor
+
+
+Examples = Sequence[Example]

@@ -1,0 +1,39 @@
+"""Shared set-up of the suite: offline, one thread a process, fixtures of the published code."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Two workers on two cores: more threads than that make each other slower."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """Folder with inputs and outputs of the published code; the test skips where it is absent."""
+    folder = SHARED / "fixtures"
+    if not folder.is_dir():
+        pytest.skip("the published code's fixtures (../shared/fixtures) are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with training and validation pictures; the test skips where it is absent."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip("the training and validation pictures (../shared/data) are not here")
+    return folder

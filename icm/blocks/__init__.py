@@ -1,0 +1,1 @@
+"""Attention and fusion blocks from the literature, and the shared convolution blocks."""

@@ -1,0 +1,1 @@
+"""How reference and target are matched."""

@@ -1,0 +1,1 @@
+"""Merging maps of several scales."""

@@ -1,0 +1,1 @@
+"""Finishing of alpha: trimap, closed form, foreground colours, full resolution."""

@@ -1,0 +1,219 @@
+"""The network of the bundled model: few-shot guidance, cross-attention, coarse-to-fine decoding.
+
+The method of *In-Context Matting* (CVPR 2024, arXiv 2403.15789) at a size that a CPU runs and
+trains: guidance channels at 1/8 of the input (`FewShotCorrespondence`), two blocks in which target
+tokens at 1/16 read those of the marked references, fusion of scales from 1/16 to 1/4, and a detail
+decoder that brings the image back in. A confidence says whether the object is there at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from icm.correspondence.few_shot import (
+    GUIDANCE_CHANNELS,
+    FewShotCorrespondence,
+    FewShotGuidance,
+)
+from icm.results import Example, Features, Prediction
+
+POSITION_GRID = 16
+
+
+@dataclass(frozen=True)
+class SmallOutput:
+    """Everything that the losses look at.
+
+    Attributes:
+        logit_b1hw: of alpha, at the input size.
+        coarse_b1hw: of alpha, at 1/8.
+        guidance: the few-shot guidance.
+        present_b: logit of the object's being there.
+    """
+
+    logit_b1hw: Tensor
+    coarse_b1hw: Tensor
+    guidance: FewShotGuidance
+    present_b: Tensor
+
+
+class TokenReader(nn.Module):
+    """Pre-norm transformer block: tokens attend to themselves and to a context (b n c, b m c)."""
+
+    def __init__(self, channels: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(channels)
+        self.context_norm = nn.LayerNorm(channels)
+        self.query = nn.Linear(channels, channels)
+        self.key_value = nn.Linear(channels, 2 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.mlp_norm = nn.LayerNorm(channels)
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, 3 * channels), nn.GELU(), nn.Linear(3 * channels, channels)
+        )
+
+    def forward(self, token_bnc: Tensor, context_bmc: Tensor) -> Tensor:
+        """Returns tokens of the same shape."""
+        normed_bnc = self.norm(token_bnc)
+        source_bmc = torch.cat([normed_bnc, self.context_norm(context_bmc)], dim=1)
+        query_bknd = rearrange(self.query(normed_bnc), "b n (k d) -> b k n d", k=self.heads)
+        key_bkmd, value_bkmd = rearrange(
+            self.key_value(source_bmc), "b m (two k d) -> two b k m d", two=2, k=self.heads
+        )
+        logit_bknm = (query_bknd * query_bknd.shape[-1] ** -0.5) @ key_bkmd.transpose(-1, -2)
+        read_bknd = logit_bknm.float().softmax(dim=-1).to(value_bkmd.dtype) @ value_bkmd
+        token_bnc = token_bnc + self.out(rearrange(read_bknd, "b k n d -> b n (k d)"))
+        result_bnc: Tensor = token_bnc + self.mlp(self.mlp_norm(token_bnc))
+        return result_bnc
+
+
+class SmallNetwork(nn.Module):
+    """From features of target and references to alpha.
+
+    Args:
+        map_channels: widths of the backbone's maps at 1/16, 1/8 and 1/4.
+        width: of the tokens at 1/16.
+        readers: number of cross-attention blocks.
+        decoder_width: channels at 1/8 and (half of it) at 1/4.
+    """
+
+    def __init__(
+        self,
+        map_channels: Sequence[int] = (320, 160, 64),
+        *,
+        width: int = 192,
+        readers: int = 2,
+        decoder_width: int = 128,
+    ) -> None:
+        super().__init__()
+        coarse, middle, fine = map_channels
+        self.correspondence = FewShotCorrespondence(map_channels)
+        self.token = nn.Conv2d(coarse, width, 1)
+        self.guide = nn.Conv2d(GUIDANCE_CHANNELS, width, 1)
+        self.mask_tag = nn.Conv2d(64, width, 1)
+        self.position = nn.Parameter(torch.randn(1, width, POSITION_GRID, POSITION_GRID) * 0.02)
+        self.target_tag = nn.Parameter(torch.zeros(1, width, 1, 1))
+        self.reference_tag = nn.Parameter(torch.zeros(1, width, 1, 1))
+        self.readers = nn.ModuleList(TokenReader(width) for _ in range(readers))
+        self.reference_readers = nn.ModuleList(TokenReader(width) for _ in range(readers - 1))
+        self.presence_token = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 64), nn.GELU())
+        self.presence = nn.Linear(128, 1)
+        half = decoder_width // 2
+        self.fuse_8 = nn.Sequential(
+            _conv(width + middle + GUIDANCE_CHANNELS, decoder_width),
+            _conv(decoder_width, decoder_width),
+        )
+        self.coarse_head = nn.Conv2d(decoder_width, 1, 1)
+        self.fuse_4 = nn.Sequential(
+            _conv(decoder_width + fine + GUIDANCE_CHANNELS + 1, half), _conv(half, 2 * half)
+        )
+        self.detail_2 = nn.Sequential(
+            nn.Conv2d(half // 2 + 12, 32, 3, 1, 1), nn.SiLU(), nn.Conv2d(32, 48, 3, 1, 1)
+        )
+        self.detail_1 = nn.Sequential(
+            nn.Conv2d(12 + 3, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 1, 3, 1, 1)
+        )
+
+    def forward(self, target: Features, examples: Sequence[Example]) -> Prediction:
+        """Alpha of targets; examples have the batch of the target or a batch of 1."""
+        output = self.predict(target, examples)
+        alpha_b1hw = output.logit_b1hw.sigmoid()
+        guidance_b1hw = output.guidance.logit_b1hw.sigmoid()
+        unknown_b1hw = (alpha_b1hw > 0.05) & (alpha_b1hw < 0.95)
+        trimap_b1hw = torch.where(unknown_b1hw, 0.5, alpha_b1hw.round())
+        return Prediction(alpha_b1hw, guidance_b1hw, trimap_b1hw, output.present_b.sigmoid())
+
+    def predict(self, target: Features, examples: Sequence[Example]) -> SmallOutput:
+        """Logits and guidance, for the losses."""
+        examples = [_expanded(example, target.batch) for example in examples]
+        guidance = self.correspondence(target, self.correspondence.reference(examples))
+        guide_bchw = guidance.map_bchw.to(target.maps[0].dtype)
+        token_bchw = self._read(target, guide_bchw, examples)
+        logit_b1hw, coarse_b1hw = self._decode(target, token_bchw, guide_bchw, guidance.fine_b1hw)
+        return SmallOutput(logit_b1hw, coarse_b1hw, guidance, self._present(token_bchw))
+
+    def _read(self, target: Features, guide_bchw: Tensor, examples: Sequence[Example]) -> Tensor:
+        """Target tokens at 1/16 after reading the references': b c h w."""
+        coarse = target.maps[0]
+        height, width = coarse.shape[-2:]
+        pooled_bchw = F.adaptive_avg_pool2d(guide_bchw, (height, width))
+        token_bchw = self.token(coarse) + self.guide(pooled_bchw) + self.target_tag
+        token_bnc = _flat(token_bchw + self._positions(height, width))
+        context_bmc = torch.cat([self._marked(example) for example in examples], dim=1)
+        for index, reader in enumerate(self.readers):
+            following_bnc = reader(token_bnc, context_bmc)
+            if index < len(self.reference_readers):
+                context_bmc = self.reference_readers[index](context_bmc, token_bnc)
+            token_bnc = following_bnc
+        result_bchw: Tensor = rearrange(token_bnc, "b (h w) c -> b c h w", h=height)
+        return result_bchw
+
+    def _marked(self, example: Example) -> Tensor:
+        """Reference tokens that know their own mask: b m c."""
+        coarse = example.features.maps[0]
+        height, width = coarse.shape[-2:]
+        mask_b1hw = F.adaptive_avg_pool2d(example.mask_b1hw.float(), (height * 8, width * 8))
+        tag_bchw = F.pixel_unshuffle(mask_b1hw * 2 - 1, 8).to(coarse.dtype)
+        token_bchw = self.token(coarse) + self.mask_tag(tag_bchw) + self.reference_tag
+        return _flat(token_bchw + self._positions(height, width))
+
+    def _positions(self, height: int, width: int) -> Tensor:
+        return F.interpolate(self.position, size=(height, width), mode="bilinear")
+
+    def _present(self, token_bchw: Tensor) -> Tensor:
+        token_bnc = self.presence_token(_flat(token_bchw))
+        pooled_bc = torch.cat([token_bnc.mean(dim=1), token_bnc.amax(dim=1)], dim=-1)
+        return rearrange(self.presence(pooled_bc).float(), "b 1 -> b")
+
+    def _decode(
+        self, target: Features, token_bchw: Tensor, guide_bchw: Tensor, fine_b1hw: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of alpha at the input size and at 1/8."""
+        _, middle, fine = target.maps
+        up_bchw = F.interpolate(token_bchw, size=middle.shape[-2:], mode="nearest")
+        x_bchw = self.fuse_8(torch.cat([up_bchw.to(middle.dtype), middle, guide_bchw], dim=1))
+        coarse_b1hw = self.coarse_head(x_bchw).float()
+        up_bchw, guide_up_bchw = (
+            F.interpolate(map_bchw, size=fine.shape[-2:], mode="nearest")
+            for map_bchw in (x_bchw, guide_bchw)
+        )
+        x_bchw = self.fuse_4(
+            torch.cat([up_bchw, fine, guide_up_bchw, fine_b1hw.to(fine.dtype)], dim=1)
+        )
+        image_b3hw = target.image_b3hw.to(fine.dtype) * 2 - 1
+        folded_bchw = F.pixel_unshuffle(image_b3hw, 2)
+        x_bchw = self.detail_2(torch.cat([F.pixel_shuffle(x_bchw, 2), folded_bchw], dim=1))
+        x_bchw = self.detail_1(torch.cat([F.pixel_shuffle(x_bchw, 2), image_b3hw], dim=1))
+        return x_bchw.float(), coarse_b1hw
+
+
+def _conv(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, 1, 1), nn.GroupNorm(max(1, outputs // 16), outputs), nn.SiLU()
+    )
+
+
+def _flat(x_bchw: Tensor) -> Tensor:
+    return rearrange(x_bchw, "b c h w -> b (h w) c")
+
+
+def _expanded(example: Example, batch: int) -> Example:
+    """An example of batch 1, repeated for a batch of targets."""
+    if example.features.batch == batch:
+        return example
+    features = Features(
+        _repeated(example.features.image_b3hw, batch),
+        tuple(_repeated(map_bchw, batch) for map_bchw in example.features.maps),
+    )
+    return Example(features, _repeated(example.mask_b1hw, batch))
+
+
+def _repeated(x_1chw: Tensor, batch: int) -> Tensor:
+    return repeat(x_1chw, "1 c h w -> b c h w", b=batch)

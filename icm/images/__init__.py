@@ -1,0 +1,25 @@
+"""Pictures in and out: the only place where files of pixels are read and written."""
+
+from icm.images.decode import MAX_PIXELS, read_image
+from icm.images.mask import mask_of, read_mask
+from icm.images.naming import output_path, output_stems
+from icm.images.picture import Picture, PictureSource
+from icm.images.png import write_png
+from icm.images.profile import convert_colours
+from icm.images.resize import resize
+from icm.images.write import written_aside
+
+__all__ = [
+    "MAX_PIXELS",
+    "Picture",
+    "PictureSource",
+    "convert_colours",
+    "mask_of",
+    "output_path",
+    "output_stems",
+    "read_image",
+    "read_mask",
+    "resize",
+    "write_png",
+    "written_aside",
+]

@@ -1,0 +1,58 @@
+"""Knobs of the training pairs: sizes, shares of the kinds, difficulty, and what labels weigh."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from icm.config.base import Config
+
+
+class PairShares(Config):
+    """How often each kind of pair is drawn; the numbers are relative to their sum."""
+
+    composite: float = Field(default=0.40, ge=0)  # a cut-out on two scenes with other objects
+    procedural: float = Field(default=0.20, ge=0)  # a made-up object in two poses: exact alpha
+    natural: float = Field(default=0.12, ge=0)  # two photographs of cats, or of people
+    garment: float = Field(default=0.10, ge=0)  # the same garment, bag or hair label twice
+    region: float = Field(default=0.07, ge=0)  # one photograph, two strong crops
+    video: float = Field(default=0.11, ge=0)  # the same scene a moment later
+
+    @model_validator(mode="after")
+    def _something_to_draw(self) -> Self:
+        if sum(self.as_dict().values()) <= 0:
+            raise ValueError("all shares are zero: at least one kind must be drawn")
+        return self
+
+    def as_dict(self) -> dict[str, float]:
+        """The shares by the name of their kind."""
+        return {name: float(getattr(self, name)) for name in type(self).model_fields}
+
+
+class PairSettings(Config):
+    """What a pair looks like. `difficulty` blends the easy end of each range into the hard one."""
+
+    size: int = Field(default=128, ge=32, le=1024)  # pixels of a side, of both pictures
+    difficulty: float = Field(default=0.5, ge=0, le=1)
+    shares: PairShares = PairShares()
+    absent: float = Field(default=0.10, ge=0, le=1)  # of all pairs: stops drift to saliency
+    photo_cutouts: float = Field(default=0.25, ge=0, le=1)  # of composites: cats and people
+    pictograms: float = Field(default=0.25, ge=0, le=1)  # of other composites: drawn objects
+    sibling: float = Field(default=0.5, ge=0, le=1)  # another member, where members look alike
+    distractors_easy: int = Field(default=1, ge=0, le=6)  # most other objects in a scene
+    distractors_hard: int = Field(default=3, ge=0, le=6)
+    uncertain_weight: float = Field(default=0.25, ge=0, le=1)  # in bands of polygons, pseudo alpha
+    least_area: float = Field(default=0.012, gt=0, lt=0.5)  # of the frame, below it: drawn again
+
+
+class DifficultyRamp(Config):
+    """Difficulty of batch i: from `start` to `end` within the first `batches` batches."""
+
+    start: float = Field(default=0.2, ge=0, le=1)
+    end: float = Field(default=0.8, ge=0, le=1)
+    batches: int = Field(default=5000, ge=1)
+
+    def at(self, index: int) -> float:
+        """Difficulty of the batch with this number."""
+        return self.start + (self.end - self.start) * min(index / self.batches, 1.0)

@@ -1,0 +1,214 @@
+"""Pairs that are composed: one object on two scenes, with other objects in both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from icm.config.data import PairSettings
+from icm.data import augment
+from icm.data.compositing import Sprite
+from icm.data.drafts import Draft
+from icm.data.procedural import MadeUpObject, draw_object
+from icm.data.samples import Picture, TrainingPictures
+from icm.data.scenes import (
+    Placed,
+    Scene,
+    bent,
+    between,
+    compose,
+    draw_distractor_pose,
+    draw_pose,
+    moved,
+    recoloured,
+    settle,
+)
+from icm.data.sprites import SpriteStock, cut_out, mean_colour
+
+Plane = NDArray[np.uint8]
+
+# Pictures of these categories show what a photograph of the key may be taken for.
+CONFUSABLE = {
+    "person": frozenset({"person", "Faces", "Faces_easy", "BACKGROUND_Google"}),
+    "cat": frozenset({"cat", "wild_cat", "cougar_body", "cougar_face", "Leopards"}),
+}
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The object of a pair, as it looks in the reference and in the target.
+
+    Attributes:
+        reference: as seen in the reference.
+        target: as seen in the target: the same, or of the same kind.
+        barred: categories that must appear in neither picture beside it.
+        colour: its mean colour, 3, in [0, 255].
+    """
+
+    reference: Sprite
+    target: Sprite
+    barred: frozenset[str]
+    colour: NDArray[np.float32]
+
+
+class CompositeMaker:
+    """Composes pairs from cut-outs, made-up objects and scenes.
+
+    Args:
+        pictures: what may be trained on.
+        settings: sizes, shares and difficulty.
+    """
+
+    def __init__(self, pictures: TrainingPictures, settings: PairSettings) -> None:
+        self._settings = settings
+        self._backgrounds = pictures.backgrounds
+        self._unlabelled = pictures.unlabelled
+        self._stock = SpriteStock(
+            pictures.cutouts,
+            pictures.photographs,
+            photo_share=settings.photo_cutouts,
+            pictogram_share=settings.pictograms,
+        )
+
+    def composite(self, rng: Generator, difficulty: float, present: bool) -> Draft:
+        """A cut-out, or two that look alike, on two scenes."""
+        return self._two_scenes(self._cast(rng, difficulty), rng, difficulty, present)
+
+    def procedural(self, rng: Generator, difficulty: float, present: bool) -> Draft:
+        """A made-up object in two poses, on two scenes."""
+        return self._two_scenes(self._made_up_cast(rng), rng, difficulty, present)
+
+    def video(self, rng: Generator, difficulty: float, present: bool) -> Draft:
+        """One scene at two moments; in an absent pair the object has left it."""
+        cast = self._made_up_cast(rng) if rng.random() < 0.25 else self._cast(rng, difficulty)
+        scene = self._scene(cast, cast.reference, rng, difficulty)
+        later = replace(
+            scene,
+            background=_shaken(scene.background, rng),
+            behind=tuple(moved(other, rng, 0.6) for other in scene.behind),
+            before=tuple(moved(other, rng, 0.6) for other in scene.before),
+            item=moved(scene.item, rng, 1.0) if present and scene.item else None,
+        )
+        mild = 0.5 * difficulty
+        return Draft(
+            compose(scene, rng, colour_strength=0.3, damage=mild),
+            compose(later, rng, colour_strength=0.3 * difficulty, damage=difficulty),
+            exact=cast.target.exact,
+        )
+
+    def crowd(
+        self, sprites: int, barred: frozenset[str], rng: Generator, difficulty: float
+    ) -> list[Placed]:
+        """Other objects of none of the barred categories, posed at random."""
+        return [
+            self._posed(cut_out(self._stock.draw(rng, without=barred), rng), rng, difficulty)
+            for _ in range(sprites)
+        ]
+
+    def empty_scene(self, barred: frozenset[str], rng: Generator, difficulty: float) -> Scene:
+        """A scene with one to three salient objects, none of a barred category."""
+        count = int(rng.integers(1, 4))
+        others = tuple(self.crowd(count, barred, rng, difficulty))
+        return Scene(self._background(barred, rng), others, None, ())
+
+    def _cast(self, rng: Generator, difficulty: float) -> Cast:
+        chosen = self._stock.draw(rng)
+        other = chosen
+        if rng.random() < self._settings.sibling:
+            other = self._stock.sibling(chosen, rng)
+        reference = cut_out(chosen, rng)
+        target = reference if other is chosen else cut_out(other, rng)
+        if rng.random() < between(0.15, 0.45, difficulty):
+            target = bent(target, rng, difficulty)
+        category = chosen.picture.category
+        return Cast(
+            reference,
+            target,
+            CONFUSABLE.get(category, frozenset({category})),
+            mean_colour(chosen.picture),
+        )
+
+    def _made_up_cast(self, rng: Generator) -> Cast:
+        made = self._object(rng)
+        reference, target = made.view(rng), made.view(rng)
+        colour = mean_colour(Picture("", "", "", reference.image, reference.alpha))
+        return Cast(reference, target, frozenset(), colour)
+
+    def _object(self, rng: Generator) -> MadeUpObject:
+        skins = self._unlabelled or self._backgrounds
+        skin = skins[int(rng.integers(len(skins)))].image if skins else None
+        return draw_object(rng, size=self._settings.size, skin=skin)
+
+    def _two_scenes(self, cast: Cast, rng: Generator, difficulty: float, present: bool) -> Draft:
+        first = self._scene(cast, cast.reference, rng, difficulty)
+        second = self._scene(cast, cast.target, rng, difficulty)
+        if rng.random() < 0.35:  # the same company in both: only the mask tells who is meant
+            others = [Placed(p.sprite, draw_distractor_pose(rng, difficulty)) for p in first.behind]
+            second = replace(second, behind=tuple(others))
+        if not present:
+            behind = second.behind or tuple(self.crowd(1, cast.barred, rng, difficulty))
+            second = replace(second, behind=behind, item=None)
+        strength = between(0.2, 0.7, difficulty)
+        return Draft(
+            compose(first, rng, colour_strength=strength, damage=difficulty),
+            compose(second, rng, colour_strength=strength, damage=difficulty),
+            exact=cast.target.exact,
+        )
+
+    def _scene(self, cast: Cast, sprite: Sprite, rng: Generator, difficulty: float) -> Scene:
+        settings = self._settings
+        most = between(settings.distractors_easy, settings.distractors_hard, difficulty)
+        count = int(rng.integers(0, int(np.floor(most + rng.random())) + 1))
+        others = self.crowd(count, cast.barred, rng, difficulty)
+        if others and rng.random() < between(0.15, 0.5, difficulty):
+            twin = self._stock.of_like_colour(cast.colour, rng, without=cast.barred)
+            others[0] = self._posed(cut_out(twin, rng), rng, difficulty)
+        behind_count = int(rng.binomial(count, 0.65))
+        lit = recoloured(sprite, rng, between(0.25, 0.75, difficulty))
+        pose = settle(lit, draw_pose(rng, difficulty), settings.size, settings.least_area * 1.5)
+        return Scene(
+            self._background(cast.barred, rng),
+            tuple(others[:behind_count]),
+            Placed(lit, pose),
+            tuple(others[behind_count:]),
+        )
+
+    def _posed(self, sprite: Sprite, rng: Generator, difficulty: float) -> Placed:
+        return Placed(recoloured(sprite, rng, 0.5), draw_distractor_pose(rng, difficulty))
+
+    def _background(self, barred: frozenset[str], rng: Generator) -> Plane:
+        size = self._settings.size
+        draw = rng.random()
+        if draw < 0.06 or not (self._backgrounds or self._unlabelled):
+            return _plain(rng, size)
+        use_scene = bool(self._backgrounds) and (draw < 0.55 or not self._unlabelled)
+        pictures = self._backgrounds if use_scene else self._unlabelled
+        for _ in range(20):
+            picture = pictures[int(rng.integers(len(pictures)))]
+            if picture.category not in barred:
+                scene = augment.crop_scene(picture.image, rng, size)
+                return augment.jitter_colours(scene, rng, 0.4)
+        return _plain(rng, size)
+
+
+def _plain(rng: Generator, size: int) -> Plane:
+    """Studio ground: one colour, shaded smoothly."""
+    colour = rng.uniform(10, 245, 3)
+    shade = augment.smooth_field(rng, (size, size), 2)[..., None] * rng.uniform(0, 25)
+    return np.asarray(np.clip(colour + shade, 0, 255), np.uint8)
+
+
+def _shaken(background: Plane, rng: Generator) -> Plane:
+    """The background as a camera sees it a moment later."""
+    size = background.shape[0]
+    matrix = cv2.getRotationMatrix2D(
+        (size / 2, size / 2), float(rng.uniform(-3, 3)), float(rng.uniform(1.0, 1.12))
+    )
+    matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * size
+    return np.asarray(
+        cv2.warpAffine(background, matrix, (size, size), borderMode=cv2.BORDER_REFLECT_101)
+    )

@@ -1,0 +1,123 @@
+"""Self-attention that hands out its mean over heads without ever holding `[b * heads, n, n]`.
+
+Rows of queries are taken in chunks: the probabilities of a chunk serve the output and the running
+mean, and are then forgotten. On a CPU this is also the fastest way to compute the output alone.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention
+from einops import rearrange, reduce
+from torch import Tensor
+
+CPU_CHUNK = 1_500_000  # probabilities at a time: 6 MB in float32, which a core's caches can hold
+GPU_CHUNK = 64_000_000  # 256 MB in float32: large enough that launches do not count
+
+
+class AttentionMean:
+    """Running mean of self-attention probabilities over heads, layers and ensemble members.
+
+    One object serves one level (layers of one grid) of one forward pass, or of several passes over
+    further ensemble members.
+    """
+
+    def __init__(self, images: int, height: int, width: int, device: torch.device) -> None:
+        self.height, self.width = height, width
+        tokens = height * width
+        self.sum_bnm = torch.zeros(images, tokens, tokens, device=device)
+        self.samples = 0  # head-means of one layer and one ensemble member that were added
+
+    def add(self, probability_bknm: Tensor, start: int) -> None:
+        """Adds the probabilities of the query rows from `start` on; `b` is (image, member)."""
+        images = self.sum_bnm.shape[0]
+        mean_bnm = reduce(probability_bknm, "(b e) k n m -> b n m", "sum", b=images)
+        rows = slice(start, start + probability_bknm.shape[2])
+        self.sum_bnm[:, rows].add_(mean_bnm, alpha=1.0 / probability_bknm.shape[1])
+
+    def end_layer(self, members: int) -> None:
+        """Says that all rows of one layer were added, for `members` members of each image."""
+        self.samples += members
+
+    def result(self) -> Tensor:
+        """The mean, `b h w n` with n = h * w keys; each sums to 1 over n."""
+        mean_bnm = self.sum_bnm / self.samples
+        return rearrange(mean_bnm, "b (h w) n -> b h w n", h=self.height, w=self.width)
+
+
+def attend(
+    query_bknd: Tensor, key_bkmd: Tensor, value_bkmd: Tensor | None, mean: AttentionMean | None
+) -> Tensor | None:
+    """Scaled dot-product attention that adds its probabilities to `mean`.
+
+    Args:
+        query_bknd: queries; b is (image, member) where a mean is recorded.
+        key_bkmd: keys.
+        value_bkmd: values; None where only the mean is wanted.
+        mean: receives the probabilities; None where they are not wanted.
+
+    Returns:
+        b k n d, or None without values.
+    """
+    batch, heads, tokens, width = query_bknd.shape
+    on_gpu = query_bknd.is_cuda
+    if value_bkmd is not None and mean is None and on_gpu:
+        return F.scaled_dot_product_attention(query_bknd, key_bkmd, value_bkmd)
+    # Scaled before the product, so that half precision does not overflow.
+    query_bknd = query_bknd * width**-0.5
+    key_bkdm = rearrange(key_bkmd, "b k m d -> b k d m").contiguous()
+    value_bkmd = None if value_bkmd is None else value_bkmd.contiguous()
+    output_bknd = None if value_bkmd is None else torch.empty_like(query_bknd)
+    budget = GPU_CHUNK if on_gpu else CPU_CHUNK
+    rows = max(16, budget // (batch * heads * key_bkmd.shape[2]))
+    for start in range(0, tokens, rows):
+        score_bknm = query_bknd[:, :, start : start + rows] @ key_bkdm
+        probability_bknm = score_bknm.softmax(-1, dtype=torch.float32)
+        if mean is not None:
+            mean.add(probability_bknm, start)
+        if output_bknd is not None:
+            output_bknd[:, :, start : start + rows] = (
+                probability_bknm.to(query_bknd.dtype) @ value_bkmd
+            )
+    if mean is not None:
+        mean.end_layer(batch // mean.sum_bnm.shape[0])
+    return output_bknd
+
+
+class RecordingProcessor:
+    """Attention processor of diffusers that records the self-attention of calls that ask for it.
+
+    A recorder comes in with the call (`cross_attention_kwargs={"recorder": mean}`), so that the
+    module holds no state. Cross-attention is never recorded; its context may have batch 1 for all.
+    """
+
+    def __call__(
+        self,
+        attention: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        recorder: AttentionMean | None = None,
+    ) -> Tensor:
+        """Attends, as `diffusers` asks of a processor; a mask is not supported nor passed."""
+        query_bknd = split_heads(attention.to_q(hidden_states), attention.heads)
+        if encoder_hidden_states is None:
+            key_bkmd = split_heads(attention.to_k(hidden_states), attention.heads)
+            value_bkmd = split_heads(attention.to_v(hidden_states), attention.heads)
+            output_bknd = attend(query_bknd, key_bkmd, value_bkmd, recorder)
+        else:
+            batch = hidden_states.shape[0]
+            key_bkmd = split_heads(attention.to_k(encoder_hidden_states), attention.heads)
+            value_bkmd = split_heads(attention.to_v(encoder_hidden_states), attention.heads)
+            output_bknd = F.scaled_dot_product_attention(
+                query_bknd,
+                key_bkmd.expand(batch, -1, -1, -1),
+                value_bkmd.expand(batch, -1, -1, -1),
+            )
+        return attention.to_out[0](rearrange(output_bknd, "b k n d -> b n (k d)"))
+
+
+def split_heads(tokens_bnc: Tensor, heads: int) -> Tensor:
+    """Splits channels into heads: `b n (k d)` to `b k n d`."""
+    return rearrange(tokens_bnc, "b n (k d) -> b k n d", k=heads)

@@ -1,0 +1,295 @@
+"""Up-block features and self-attention of a stock diffusers U-Net, stopped as early as possible.
+
+A driver over the public submodules of `UNet2DConditionModel` (Stable Diffusion 1.x and 2.x): no
+copied network, no hooks. What is constant is folded in once (the time-step into convolution
+biases), what never runs is dropped, and the last captured layer computes its queries and keys only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from einops import rearrange, reduce
+from torch import Tensor, nn
+
+from icm.backbone.attention import AttentionMean, RecordingProcessor, attend, split_heads
+from icm.errors import ConfigError
+
+Recorders = tuple[AttentionMean | None, ...]
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What one pass over some ensemble members gave, for `b` images.
+
+    Attributes:
+        maps: `b c h w`, coarse to fine, float32: sums over the members of this pass.
+        attention: running means, coarse to fine; empty where not asked for. A further pass over
+            other members continues them.
+    """
+
+    maps: tuple[Tensor, ...]
+    attention: tuple[AttentionMean, ...]
+
+
+class CaptureUNet(nn.Module):
+    """The part of a denoising U-Net that yields feature maps and self-attention means.
+
+    Args:
+        unet: a stock U-Net; its submodules are taken over and changed, do not use it further.
+        map_blocks: numbers of the up-blocks whose outputs are kept, ascending.
+        attention_blocks: for each level, coarse to fine, the paths of the blocks whose
+            self-attention is averaged, such as `up_blocks.1`.
+        timestep: the constant time-step.
+        prompt_1nc: embedding of the constant prompt.
+
+    Raises:
+        ConfigError: the U-Net has not the blocks that are named, or is none of Stable Diffusion.
+    """
+
+    prompt_1nc: Tensor
+
+    def __init__(
+        self,
+        unet: UNet2DConditionModel,
+        *,
+        map_blocks: Sequence[int],
+        attention_blocks: Sequence[Sequence[str]],
+        timestep: int,
+        prompt_1nc: Tensor,
+    ) -> None:
+        super().__init__()
+        self._map_blocks = tuple(map_blocks)
+        self._levels = {
+            path: level for level, paths in enumerate(attention_blocks) for path in paths
+        }
+        _check(unet, self._map_blocks, self._levels, prompt_1nc)
+        reversed_channels = unet.config.block_out_channels[::-1]
+        self.map_channels = tuple(int(reversed_channels[i]) for i in self._map_blocks)
+        self._level_count = len(attention_blocks)
+        up_blocks_with_attention = [
+            int(path.split(".")[1]) for path in self._levels if path.startswith("up_blocks")
+        ]
+        self._last_map = self._map_blocks[-1]
+        self._last_block = max([self._last_map, *up_blocks_with_attention])
+        _fold_timestep(unet, timestep)
+        unet.set_attn_processor(RecordingProcessor())
+        self.conv_in = unet.conv_in
+        self.down_blocks = unet.down_blocks
+        self.mid_block = unet.mid_block
+        self.up_blocks = unet.up_blocks[: self._last_block + 1]
+        self._last_is_partial = self._last_block > self._last_map
+        if self._last_is_partial:
+            _keep_queries_and_keys(self.up_blocks[-1])
+        self.register_buffer("prompt_1nc", prompt_1nc.to(unet.dtype), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def forward(
+        self,
+        latents_bchw: Tensor,
+        *,
+        images: int,
+        attention: bool,
+        earlier: tuple[AttentionMean, ...] = (),
+    ) -> Captured:
+        """Runs as far as the last wanted tensor.
+
+        Args:
+            latents_bchw: noisy latents, b = (image, member), in the U-Net's precision.
+            images: number of images in the batch.
+            attention: whether self-attention is recorded; if not, stops after the last map block.
+            earlier: attention means of a pass over other members, to be continued.
+        """
+        recorders: list[AttentionMean | None] = list(earlier) or [None] * self._level_count
+        record = recorders if attention else None
+        x_bchw = self.conv_in(latents_bchw)
+        skips = [x_bchw]
+        for number, block in enumerate(self.down_blocks):
+            path = f"down_blocks.{number}"
+            for index, resnet in enumerate(block.resnets):
+                x_bchw = residual(resnet, x_bchw)
+                if hasattr(block, "attentions"):
+                    x_bchw = self._attend(block.attentions[index], x_bchw, path, images, record)
+                skips.append(x_bchw)
+            for downsampler in block.downsamplers or ():
+                x_bchw = downsampler(x_bchw)
+                skips.append(x_bchw)
+        x_bchw = residual(self.mid_block.resnets[0], x_bchw)
+        for transformer, resnet in zip(
+            self.mid_block.attentions, self.mid_block.resnets[1:], strict=True
+        ):
+            x_bchw = self._attend(transformer, x_bchw, "mid_block", images, None)
+            x_bchw = residual(resnet, x_bchw)
+        maps: list[Tensor] = []
+        last = self._last_block if attention else self._last_map
+        for number, block in enumerate(self.up_blocks[: last + 1]):
+            partial = self._last_is_partial and number == self._last_block
+            x_bchw = self._up(block, number, x_bchw, skips, images, record, partial=partial)
+            if number in self._map_blocks:
+                maps.append(
+                    reduce(x_bchw.float(), "(b e) c h w -> b c h w", "sum", b=images)
+                )
+        found = tuple(mean for mean in recorders if mean is not None) if attention else ()
+        return Captured(tuple(maps), found)
+
+    def _up(
+        self,
+        block: nn.Module,
+        number: int,
+        x_bchw: Tensor,
+        skips: list[Tensor],
+        images: int,
+        record: list[AttentionMean | None] | None,
+        *,
+        partial: bool,
+    ) -> Tensor:
+        """One up-block; a partial one ends with the queries and keys of its last attention."""
+        path = f"up_blocks.{number}"
+        for index, resnet in enumerate(block.resnets):
+            x_bchw = residual(resnet, torch.cat([x_bchw, skips.pop()], dim=1))
+            if not hasattr(block, "attentions"):
+                continue
+            x_bchw = self._attend(block.attentions[index], x_bchw, path, images, record)
+        if partial:
+            return x_bchw
+        for upsampler in block.upsamplers or ():
+            # The skip's size: sides that are no multiple of 64 pixels halve with rounding up.
+            x_bchw = upsampler(x_bchw, skips[-1].shape[-2:])
+        return x_bchw
+
+    def _attend(
+        self,
+        transformer: nn.Module,
+        x_bchw: Tensor,
+        path: str,
+        images: int,
+        record: list[AttentionMean | None] | None,
+    ) -> Tensor:
+        """One transformer, recorded where its block belongs to a level."""
+        level = self._levels.get(path)
+        recorder = None
+        height, width = x_bchw.shape[-2:]
+        if record is not None and level is not None:
+            recorder = record[level]
+            if recorder is None:
+                recorder = AttentionMean(images, height, width, x_bchw.device)
+                record[level] = recorder
+            elif (recorder.height, recorder.width) != (height, width):
+                raise ConfigError(
+                    f"attention level {level} mixes grids: {path} has {height} x {width}, blocks "
+                    f"before it {recorder.height} x {recorder.width}"
+                )
+        if isinstance(transformer, QueriesAndKeys):
+            transformer(x_bchw, recorder)
+            return x_bchw
+        tokens_bnc = tokens_in(transformer, x_bchw)
+        options = None if recorder is None else {"recorder": recorder}
+        for block in transformer.transformer_blocks:
+            tokens_bnc = block(
+                tokens_bnc, encoder_hidden_states=self.prompt_1nc, cross_attention_kwargs=options
+            )
+        return x_bchw + _tokens_out(transformer, tokens_bnc, height, width)
+
+
+class QueriesAndKeys(nn.Module):
+    """What is left of a transformer when nothing but its self-attention probabilities is wanted."""
+
+    def __init__(self, transformer: Transformer2DModel) -> None:
+        super().__init__()
+        block = transformer.transformer_blocks[0]
+        self.use_linear_projection = transformer.use_linear_projection
+        self.norm, self.proj_in, self.norm1 = transformer.norm, transformer.proj_in, block.norm1
+        self.to_q, self.to_k, self.heads = block.attn1.to_q, block.attn1.to_k, block.attn1.heads
+
+    def forward(self, x_bchw: Tensor, recorder: AttentionMean | None) -> None:
+        """Adds the probabilities to the recorder."""
+        tokens_bnc = self.norm1(tokens_in(self, x_bchw))
+        query_bknd = split_heads(self.to_q(tokens_bnc), self.heads)
+        key_bkmd = split_heads(self.to_k(tokens_bnc), self.heads)
+        attend(query_bknd, key_bkmd, None, recorder)
+
+
+def residual(resnet: ResnetBlock2D, x_bchw: Tensor) -> Tensor:
+    """A residual block without time embedding, its activations in place."""
+    y_bchw = resnet.conv1(F.silu(resnet.norm1(x_bchw), inplace=True))
+    y_bchw = resnet.conv2(F.silu(resnet.norm2(y_bchw), inplace=True))
+    if resnet.conv_shortcut is not None:
+        x_bchw = resnet.conv_shortcut(x_bchw)
+    return y_bchw.add_(x_bchw)
+
+
+def tokens_in(transformer: nn.Module, x_bchw: Tensor) -> Tensor:
+    """Norm and input projection of a transformer: `b c h w` to tokens `b n c`."""
+    x_bchw = transformer.norm(x_bchw)
+    if transformer.use_linear_projection:
+        return transformer.proj_in(rearrange(x_bchw, "b c h w -> b (h w) c"))
+    return rearrange(transformer.proj_in(x_bchw), "b c h w -> b (h w) c")
+
+
+def _tokens_out(transformer: nn.Module, tokens_bnc: Tensor, height: int, width: int) -> Tensor:
+    if transformer.use_linear_projection:
+        tokens_bnc = transformer.proj_out(tokens_bnc)
+    x_bchw = rearrange(tokens_bnc, "b (h w) c -> b c h w", h=height, w=width)
+    return x_bchw if transformer.use_linear_projection else transformer.proj_out(x_bchw)
+
+
+def _fold_timestep(unet: UNet2DConditionModel, timestep: int) -> None:
+    """Adds the constant time embedding to the biases of the convolutions that it follows."""
+    time_embedding = unet.time_embedding.float()
+    time_b = torch.tensor([timestep], device=unet.device)
+    time_1c = F.silu(time_embedding(unet.time_proj(time_b).float()))
+    for module in unet.modules():
+        if isinstance(module, ResnetBlock2D) and module.time_emb_proj is not None:
+            bias = module.conv1.bias.data
+            bias.copy_(bias.float() + module.time_emb_proj.float()(time_1c)[0])
+            module.time_emb_proj = None
+
+
+def _keep_queries_and_keys(block: nn.Module) -> None:
+    block.attentions[-1] = QueriesAndKeys(block.attentions[-1])
+    block.upsamplers = None
+
+
+def _check(
+    unet: UNet2DConditionModel,
+    map_blocks: tuple[int, ...],
+    levels: dict[str, int],
+    prompt_1nc: Tensor,
+) -> None:
+    config = unet.config
+    if (
+        config.resnet_time_scale_shift != "default"
+        or config.class_embed_type is not None
+        or config.addition_embed_type is not None
+        or config.only_cross_attention
+        or config.center_input_sample
+        or config.mid_block_type != "UNetMidBlock2DCrossAttn"
+    ):
+        raise ConfigError("the U-Net is not of Stable Diffusion 1.x or 2.x: its blocks differ")
+    if map_blocks[-1] >= len(unet.up_blocks):
+        raise ConfigError(f"the U-Net has {len(unet.up_blocks)} up-blocks, map_blocks asks for more")
+    for path in levels:
+        stem, number = path.split(".")
+        blocks = getattr(unet, stem)
+        block = blocks[int(number)] if int(number) < len(blocks) else None
+        if not hasattr(block, "attentions"):
+            raise ConfigError(f"attention_blocks: the U-Net has no attention in {path}")
+    for module in unet.modules():
+        if isinstance(module, Transformer2DModel) and len(module.transformer_blocks) != 1:
+            raise ConfigError("the U-Net has deeper transformers than Stable Diffusion 1.x and 2.x")
+        if isinstance(module, ResnetBlock2D) and module.output_scale_factor != 1:
+            raise ConfigError("the U-Net scales its residual blocks: not of Stable Diffusion")
+        if isinstance(module, Attention) and (module.norm_q is not None or module.residual_connection):
+            raise ConfigError("the U-Net normalises its queries: not of Stable Diffusion")
+    if prompt_1nc.shape[0] != 1 or prompt_1nc.shape[-1] != config.cross_attention_dim:
+        raise ConfigError(
+            f"the prompt embedding has shape {tuple(prompt_1nc.shape)}; the U-Net expects "
+            f"1 x tokens x {config.cross_attention_dim}: it belongs to another Stable Diffusion"
+        )

@@ -153,7 +153,14 @@ class SmallBackbone(nn.Module):
         With an ensemble each image passes once per noise, and the results are averaged.
         """
         members = noise.diffusion_echw.to(image_b3hw)
-        passes = [self._single(image_b3hw, member, attention=attention) for member in members]
+        passes = [
+            self.noised_features(
+                image_b3hw,
+                repeat(member, "c h w -> b c h w", b=image_b3hw.shape[0]),
+                attention=attention,
+            )
+            for member in members
+        ]
         if len(passes) == 1:
             return passes[0]
         maps = tuple(
@@ -164,12 +171,14 @@ class SmallBackbone(nn.Module):
         )
         return Features(image_b3hw, maps, means)
 
-    def _single(self, image_b3hw: Tensor, noise_chw: Tensor, *, attention: bool) -> Features:
+    def noised_features(
+        self, image_b3hw: Tensor, noise_b3hw: Tensor, *, attention: bool
+    ) -> Features:
+        """Features of one pass, each image with a noise of its own, as training needs it."""
         time_b = torch.full(
             (image_b3hw.shape[0],), self.timestep, dtype=torch.long, device=image_b3hw.device
         )
-        noise_bchw = repeat(noise_chw, "c h w -> b c h w", b=image_b3hw.shape[0])
-        noisy_bchw = self.schedule.add_noise(image_b3hw * 2 - 1, noise_bchw, time_b)
+        noisy_bchw = self.schedule.add_noise(image_b3hw * 2 - 1, noise_b3hw, time_b)
         recorder = Recorder() if attention else None
         maps = self._decode(noisy_bchw, time_b, recorder)
         grids = [(m.shape[-2], m.shape[-1]) for m in maps[:2]]

@@ -1,0 +1,222 @@
+"""Composition root: the only place where configuration becomes objects, devices and dtypes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from icm.backbone import Backbone
+from icm.backbone.small import SmallBackbone
+from icm.config import load_config
+from icm.config.diffusion import DiffusionBackboneConfig
+from icm.config.locate import bundled_config, bundled_weights
+from icm.config.model import (
+    ModelConfig,
+    PublishedNetworkConfig,
+    SmallBackboneConfig,
+    SmallNetworkConfig,
+    TrainingFreeNetworkConfig,
+)
+from icm.errors import ConfigError, DeviceError, WeightsError
+from icm.model.matting import MattingModel, Network
+from icm.model.small import SmallNetwork
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model that is ready to run.
+
+    Attributes:
+        model: in evaluation mode, on its device.
+        config: what it was built from.
+        device: where it runs.
+        autocast: dtype to run it under, or None where the model holds its own.
+        fingerprint: hexadecimal SHA-256 of configuration and weights.
+    """
+
+    model: MattingModel
+    config: ModelConfig
+    device: torch.device
+    autocast: torch.dtype | None
+    fingerprint: str
+
+
+def read_model_config(name: str, overrides: tuple[str, ...] = ()) -> ModelConfig:
+    """Configuration of a model by name ('small', 'sd21') or by the path of a YAML file."""
+    return load_config(ModelConfig, bundled_config(name), overrides)
+
+
+def build(config: ModelConfig, *, device: str = "auto") -> Built:
+    """Builds a model with its weights.
+
+    Args:
+        config: which model.
+        device: 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:1'.
+
+    Raises:
+        DeviceError: the device is not there.
+        WeightsError: weights are missing, damaged or of another model.
+        ConfigError: the parts do not fit together.
+    """
+    place = choose_device(device)
+    dtype = choose_precision(config.precision, place)
+    if isinstance(config.backbone, SmallBackboneConfig):
+        backbone: Backbone = small_backbone(config.backbone)
+        autocast = dtype if dtype != torch.float32 else None
+    else:
+        backbone = _diffusion_backbone(config.backbone, place, dtype)
+        autocast = None
+    model = MattingModel(backbone, _network(config, backbone))
+    weights_hash = _load_weights(model, config)
+    model = model.to(place).eval().requires_grad_(False)
+    if autocast is not None or place.type == "cuda":
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    return Built(model, config, place, autocast, _fingerprint(config, weights_hash))
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; never another one than was asked for."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"unknown device '{name}': use auto, cpu, cuda or cuda:N") from error
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device '{name}' is not supported: use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise DeviceError(
+                "no CUDA device is here (or torch was installed without CUDA): use --device cpu, "
+                "or see 'icm info'"
+            )
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise DeviceError(
+                f"there is no {name}: this machine has {torch.cuda.device_count()} CUDA device(s)"
+            )
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of a precision; 'auto' takes bfloat16 where the device computes it fast."""
+    if name != "auto":
+        return cast(torch.dtype, getattr(torch, name))
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def small_backbone(config: SmallBackboneConfig) -> SmallBackbone:
+    """The bundled backbone, with random weights."""
+    return SmallBackbone(
+        channels=config.channels,
+        head_width=config.head_width,
+        timestep=config.timestep,
+        ensemble=config.ensemble,
+    )
+
+
+def small_network(config: SmallNetworkConfig, map_channels: tuple[int, ...]) -> SmallNetwork:
+    """The bundled network, with random weights."""
+    return SmallNetwork(
+        map_channels,
+        width=config.width,
+        readers=config.readers,
+        decoder_width=config.decoder_width,
+    )
+
+
+def _diffusion_backbone(
+    config: DiffusionBackboneConfig, device: torch.device, dtype: torch.dtype
+) -> Backbone:
+    from icm.backbone.diffusion import build_diffusion_backbone  # noqa: PLC0415 - heavy
+
+    return build_diffusion_backbone(config, device=device, dtype=dtype)
+
+
+def _network(config: ModelConfig, backbone: Backbone) -> Network:
+    kind = config.network
+    if isinstance(kind, SmallNetworkConfig):
+        if len(backbone.map_channels) != 3:
+            raise ConfigError("network kind 'small' needs a backbone with three maps, as 'small'")
+        return small_network(kind, backbone.map_channels)
+    if isinstance(kind, TrainingFreeNetworkConfig):
+        from icm.model.training_free import TrainingFreeNetwork  # noqa: PLC0415 - not always used
+
+        return TrainingFreeNetwork(guidance=kind.guidance)
+    return _published_network(kind)
+
+
+def _published_network(config: PublishedNetworkConfig) -> Network:
+    from icm.model.published import PublishedNetwork  # noqa: PLC0415 - not always used
+
+    return PublishedNetwork(
+        pool_type=config.pool_type,
+        upsample_mode=config.upsample_mode,
+        in_ft_dim=list(config.feature_channels),
+        in_attn_dim=list(config.attention_tokens),
+        attn_out_dim=config.attention_width,
+        ft_out_dim=list(config.fused_channels),
+        img_chans=config.image_channels,
+        convstream_out=list(config.stream_channels),
+        fusion_out=list(config.decoder_channels),
+    )
+
+
+def _load_weights(model: MattingModel, config: ModelConfig) -> str:
+    """Loads the configured weights and returns their SHA-256; '' where there are none to load."""
+    if config.weights is None:
+        return ""
+    path = bundled_weights(config.weights)
+    if not path.is_file():
+        raise WeightsError(
+            f"the weights of model '{config.name}' are not at {path}: 'icm weights list' says how "
+            f"to get them"
+        )
+    module, prefix = _trained_part(model, config)
+    try:
+        values = {
+            name.removeprefix(prefix): value.float()
+            for name, value in load_file(path).items()
+            if name.startswith(prefix)
+        }
+        module.load_state_dict(values)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is damaged: get it again ({error})") from error
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())[:300]
+        raise WeightsError(f"{path} holds weights of another model: {detail}") from error
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _trained_part(model: MattingModel, config: ModelConfig) -> tuple[nn.Module, str]:
+    """The module that the weights file is for, and the prefix of its names there."""
+    backbone, network = cast(nn.Module, model.backbone), cast(nn.Module, model.network)
+    if not isinstance(config.backbone, SmallBackboneConfig):
+        return network, ""
+    if isinstance(config.network, TrainingFreeNetworkConfig):
+        return backbone, "backbone."
+    return model, ""
+
+
+def _fingerprint(config: ModelConfig, weights_hash: str) -> str:
+    """What a reference depends on: backbone, network, input size, seed and weights."""
+    parts = config.model_dump(
+        mode="json", include={"backbone", "network", "input", "seed", "format_version"}
+    )
+    text = json.dumps([parts, weights_hash], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def weights_path(config: ModelConfig) -> Path | None:
+    """Where the configured weights are looked for; None for a model without any."""
+    return None if config.weights is None else bundled_weights(config.weights)

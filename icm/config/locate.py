@@ -1,0 +1,45 @@
+"""Where bundled configurations and weights lie: in a checkout, or inside an installed wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from icm.errors import ConfigError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def bundle_root() -> Path:
+    """Folder that holds `configs/` and `weights/`."""
+    installed = PACKAGE / "_bundled"
+    return installed if installed.is_dir() else PACKAGE.parent
+
+
+def model_names() -> list[str]:
+    """Names of the bundled configurations, models and others, sorted."""
+    return sorted(path.stem for path in (bundle_root() / "configs").glob("*.yaml"))
+
+
+def bundled_config(name: str) -> Path:
+    """Path of a configuration, given by bundled name or by the path of a YAML file.
+
+    Raises:
+        ConfigError: there is none of that name; the message lists those that are there.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    bundled = bundle_root() / "configs" / f"{name}.yaml"
+    if bundled.is_file():
+        return bundled
+    raise ConfigError(
+        f"unknown model '{name}': use one of {', '.join(model_names())}, or a .yaml file"
+    )
+
+
+def bundled_weights(name: str) -> Path:
+    """Path of a weights file: as given if absolute or there, else below the bundled `weights/`."""
+    path = Path(name).expanduser()
+    if path.is_absolute() or path.is_file():
+        return path
+    return bundle_root() / "weights" / path

@@ -1,0 +1,127 @@
+"""Task training of the bundled model: every pair is used in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from icm.backbone.small import SmallBackbone
+from icm.config.training import TrainingConfig
+from icm.data.batches import PairBatch, PairBatches
+from icm.model.matting import MattingModel
+from icm.model.small import SmallNetwork, SmallOutput
+from icm.results import Example, Features
+from icm.training.loop import Stage
+from icm.training.objective import matting_objective
+
+GUESSED_BAND = 5  # pixels about the outline of a label that is not exact
+GUESSED_WEIGHT = 0.25
+
+
+def matting_stage(
+    model: MattingModel, config: TrainingConfig, data: Path, cache: Path, *, workers: int = 1
+) -> Stage[PairBatch]:
+    """The stage that trains backbone and network through the task.
+
+    Args:
+        model: small backbone and small network, in training mode.
+        config: of the stage.
+        data: folder of training pictures.
+        cache: folder for decoded pictures.
+        workers: processes that draw pairs.
+    """
+    device = next(model.parameters()).device
+
+    def batches(start: int) -> Iterator[PairBatch]:
+        source = PairBatches(
+            data,
+            cache,
+            config.pairs,
+            batch=config.batch,
+            seed=config.seed,
+            start=start,
+            ramp=config.ramp,
+        )
+        yield from DataLoader(source, batch_size=None, num_workers=workers)
+
+    def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
+        both = _both_directions(batch, device)
+        with torch.autocast(device.type, torch.bfloat16):
+            output = _predict(model, both)
+        objective = matting_objective(output, both.alpha_b1hw, both.weight_b1hw, both.present_b)
+        return objective.total, objective.values()
+
+    return Stage(batches, loss)
+
+
+@dataclass(frozen=True)
+class _Directions:
+    """Images of a batch, and for each usable direction its target, reference and truth.
+
+    `target_b` and `reference_b` index the images.
+    """
+
+    image_b3hw: Tensor
+    mask_b1hw: Tensor
+    target_b: Tensor
+    reference_b: Tensor
+    alpha_b1hw: Tensor
+    weight_b1hw: Tensor
+    present_b: Tensor
+
+
+def _both_directions(batch: PairBatch, device: torch.device) -> _Directions:
+    """Every pair forwards; backwards too where the target shows the object."""
+    count = batch.present_b.shape[0]
+    image_b3hw = torch.cat([batch.target_image_b3hw, batch.reference_image_b3hw]).to(device)
+    alpha_b1hw = torch.cat([batch.target_alpha_b1hw, batch.reference_alpha_b1hw]).to(device)
+    alpha_b1hw = alpha_b1hw.float() / 255
+    exact_b = batch.exact_b.to(device)
+    backward_b1hw = _guessed_weight(alpha_b1hw[count:], exact_b)
+    weight_b1hw = torch.cat([batch.target_weight_b1hw.to(device).float() / 255, backward_b1hw])
+    forward_b = torch.arange(count, device=device)
+    present_b = batch.present_b.to(device)
+    target_b = torch.cat([forward_b, count + forward_b[present_b]])
+    reference_b = torch.cat([count + forward_b, forward_b[present_b]])
+    return _Directions(
+        image_b3hw.float() / 255,
+        alpha_b1hw,
+        target_b,
+        reference_b,
+        alpha_b1hw[target_b],
+        weight_b1hw[target_b],
+        torch.cat([present_b, present_b[present_b]]).float(),
+    )
+
+
+def _guessed_weight(alpha_b1hw: Tensor, exact_b: Tensor) -> Tensor:
+    """Weight 1, but low about the outline where labels are polygons or pseudo alpha."""
+    reach = {"kernel_size": GUESSED_BAND, "stride": 1, "padding": GUESSED_BAND // 2}
+    spread = F.max_pool2d(alpha_b1hw, **reach) + F.max_pool2d(-alpha_b1hw, **reach)
+    guessed = (spread > 0.25) & ~exact_b[:, None, None, None]
+    return torch.where(guessed, GUESSED_WEIGHT, 1.0)
+
+
+def _predict(model: MattingModel, both: _Directions) -> SmallOutput:
+    backbone = cast(SmallBackbone, model.backbone)
+    network = cast(SmallNetwork, model.network)
+    noise_bchw = torch.randn_like(both.image_b3hw)  # another noise for each image and step
+    features = backbone.noised_features(both.image_b3hw, noise_bchw, attention=True)
+    reference = _selected(features, both.reference_b, attention=False)
+    example = Example(reference, both.mask_b1hw[both.reference_b])
+    return network.predict(_selected(features, both.target_b, attention=True), [example])
+
+
+def _selected(features: Features, index_b: Tensor, *, attention: bool) -> Features:
+    return Features(
+        features.image_b3hw[index_b],
+        tuple(map_bchw[index_b] for map_bchw in features.maps),
+        tuple(map_bhwn[index_b] for map_bhwn in features.attention) if attention else (),
+    )

@@ -1,1 +1,5 @@
-"""Merging maps of several scales."""
+"""Levels of features merged into one map."""
+
+from icm.fusion.multi_scale import MultiScaleFeatureFusion
+
+__all__ = ["MultiScaleFeatureFusion"]

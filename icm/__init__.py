@@ -1,3 +1,47 @@
-"""In-context image matting: mark an object once, get its alpha matte in any number of photos."""
+"""In-context image matting: mark an object once, get its alpha matte in any number of photos.
+
+import icm
+matting = icm.load("small")
+reference = matting.reference("cat.jpg", "cat_mask.png")
+matting("other_cat.jpg", reference).cutout().save("other_cat.png")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = [
+    "Failure",
+    "IcmError",
+    "InputError",
+    "Matte",
+    "Matting",
+    "Reference",
+    "__version__",
+    "load",
+]
+
+if TYPE_CHECKING:
+    from icm.errors import IcmError, InputError
+    from icm.pipeline import Failure, Matting, load
+    from icm.results import Matte, Reference
+
+_HOMES = {
+    "Failure": "icm.pipeline",
+    "IcmError": "icm.errors",
+    "InputError": "icm.errors",
+    "Matte": "icm.results",
+    "Matting": "icm.pipeline",
+    "Reference": "icm.results",
+    "load": "icm.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports public names when they are first used: `icm --version` need not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'icm' has no attribute '{name}'")
+    from importlib import import_module  # noqa: PLC0415 - kept out of the module's own names
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -56,7 +56,9 @@ class HubWeights(Config):
         WeightFile(path="text_encoder/model.fp16.safetensors"),
     )
     licence: str = "CreativeML Open RAIL++-M"
-    licence_url: str = "https://huggingface.co/stabilityai/stable-diffusion-2/blob/main/LICENSE-MODEL"
+    licence_url: str = (
+        "https://huggingface.co/stabilityai/stable-diffusion-2/blob/main/LICENSE-MODEL"
+    )
     # Of all files above, shown before a download: 1.73 + 0.17 + 0.68 GB.
     gigabytes: float = 2.6
 

@@ -81,9 +81,7 @@ class ModelConfig(Config):
 
     format_version: Literal[1] = 1
     name: str
-    backbone: Annotated[
-        SmallBackboneConfig | DiffusionBackboneConfig, Field(discriminator="kind")
-    ]
+    backbone: Annotated[SmallBackboneConfig | DiffusionBackboneConfig, Field(discriminator="kind")]
     network: Annotated[
         SmallNetworkConfig | PublishedNetworkConfig | TrainingFreeNetworkConfig,
         Field(discriminator="kind"),

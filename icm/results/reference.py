@@ -133,6 +133,4 @@ def _assembled(header: dict[str, object], tensors: dict[str, Tensor], path: Path
             raise ValueError("no photographs")
         return Reference(examples, thumbnails, str(header["model"]), str(header["fingerprint"]))
     except (KeyError, ValueError) as error:
-        raise InputError(
-            f"{path} is damaged: make it again with 'icm reference'"
-        ) from error
+        raise InputError(f"{path} is damaged: make it again with 'icm reference'") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Writes a training state; a crash half-way leaves the file of before."""
     partial = path.with_suffix(".partial")
     torch.save({"format_version": FORMAT, **state}, partial)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
     }
     partial = path.with_suffix(".partial")
     save_file(small, partial, metadata={"format": "pt"})
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def load_matching_weights(module: nn.Module, path: Path) -> tuple[list[str], list[str]]:

@@ -24,7 +24,7 @@ GRADIENT_LIMIT = 1.0
 LAST_RATE = 0.03
 
 
-class TrainingStopped(IcmError):
+class TrainingDivergedError(IcmError):
     """Training cannot go on: the loss is not finite."""
 
 
@@ -71,7 +71,7 @@ def run_stage(model: nn.Module, stage: Stage[B], config: TrainingConfig, out: Pa
         Path of the averaged weights.
 
     Raises:
-        TrainingStopped: a loss was not finite; the last good checkpoint stays.
+        TrainingDivergedError: a loss was not finite; the last good checkpoint stays.
     """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
@@ -122,7 +122,7 @@ def _step(
 ) -> dict[str, float]:
     loss, watched = stage.loss(batch)
     if not torch.isfinite(loss):
-        raise TrainingStopped(
+        raise TrainingDivergedError(
             f"the loss is {loss.item()} at step {step}: lower learning_rate and resume from the "
             f"last checkpoint, which is intact"
         )

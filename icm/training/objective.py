@@ -113,7 +113,9 @@ def _guidance(output: SmallOutput, alpha_b1hw: Tensor) -> Tensor:
 
 def _iou(predicted_b1hw: Tensor, alpha_b1hw: Tensor, present_b: Tensor) -> Tensor:
     """Mean intersection over union at 0.5 of the targets that contain the object."""
-    found_bn, true_bn = (rearrange(x > 0.5, "b 1 h w -> b (h w)") for x in (predicted_b1hw, alpha_b1hw))
+    found_bn, true_bn = (
+        rearrange(x > 0.5, "b 1 h w -> b (h w)") for x in (predicted_b1hw, alpha_b1hw)
+    )
     both_b, either_b = (found_bn & true_bn).sum(dim=1), (found_bn | true_bn).sum(dim=1)
     iou_b = (both_b + 1) / (either_b + 1)
     return torch.where(present_b > 0, iou_b, 0).sum() / present_b.sum().clamp_min(1)

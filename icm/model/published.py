@@ -1,0 +1,114 @@
+"""The published network: features of target and references in, alpha out.
+
+In-Context Matting, CVPR 2024, arXiv 2403.15789. Its parameters have the names of the released
+checkpoint after `in_context_decoder.`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from icm.correspondence import SemiTrainingAttentionBlocks
+from icm.decoder import DetailCapture
+from icm.errors import InputError
+from icm.functional.morphology import alpha_to_trimap
+from icm.model.examples import check_examples
+from icm.model.presence import peak_confidence, stretch
+from icm.results import Example, Features, Prediction
+
+TRIMAP_SHARE = 64  # the trimap widens alpha's soft band by 1 / 64 of the shorter side
+
+
+class PublishedNetwork(nn.Module):
+    """Semi-training attention blocks, then the detail decoder.
+
+    With one example the numbers are the published ones; several join as
+    `SemiTrainingAttentionBlocks` says. An example whose batch is 1 serves all targets.
+
+    Args:
+        in_context_fusion: matches and fuses.
+        detail_decoder: gives alpha; with `img_chans=4` it gets the fused attention map as fourth
+            channel, which the published code calls trimap.
+        matching_level: which of `Features.maps` is matched; published the last, up-block 1.
+    """
+
+    def __init__(
+        self,
+        in_context_fusion: SemiTrainingAttentionBlocks,
+        detail_decoder: DetailCapture,
+        *,
+        matching_level: int = -1,
+    ) -> None:
+        super().__init__()
+        self.in_context_fusion = in_context_fusion
+        self.detail_decoder = detail_decoder
+        self.matching_level = matching_level
+
+    def forward(self, target: Features, examples: Sequence[Example]) -> Prediction:
+        """Mattes a batch of targets.
+
+        Args:
+            target: with as many levels of maps and attention as the fusion has, at equal grids.
+            examples: marked references; above 0.5 counts as marked. Their attention is not used.
+
+        Returns:
+            Alpha in float32. `guidance_b1hw` is the sum of the references' attention, stretched to
+            [0, 1] for each item; the trimap is alpha's (unknown between .05 and .95, widened by
+            1/64 of the shorter side); `confidence_b` is the mean of the highest 1/1024 of alpha,
+            not calibrated: the network was trained on targets that hold the object.
+
+        Raises:
+            InputError: an example or the target's levels do not fit, or a mask is empty.
+        """
+        check_examples(target, examples)
+        fused = self.in_context_fusion(
+            self._level(target),
+            target.maps,
+            target.attention,
+            [self._level(example.features) for example in examples],
+            [example.mask_b1hw for example in examples],
+            size=(target.image_b3hw.shape[-2], target.image_b3hw.shape[-1]),
+        )
+        image_bchw = (2 * target.image_b3hw - 1).to(fused.feature_bchw.dtype)
+        if self.detail_decoder.img_chans == 4:
+            attention_b1hw = fused.attention_b1hw.to(image_bchw.dtype)
+            image_bchw = torch.cat([image_bchw, attention_b1hw], dim=1)
+        alpha_b1hw = self.detail_decoder(fused.feature_bchw, image_bchw).float()
+        kernel_size = 2 * max(1, min(alpha_b1hw.shape[-2:]) // TRIMAP_SHARE) + 1
+        return Prediction(
+            alpha_b1hw=alpha_b1hw,
+            guidance_b1hw=stretch(fused.guidance_b1hw),
+            trimap_b1hw=alpha_to_trimap(alpha_b1hw, kernel_size),
+            confidence_b=peak_confidence(alpha_b1hw),
+        )
+
+    def _level(self, features: Features) -> Tensor:
+        if not -len(features.maps) <= self.matching_level < len(features.maps):
+            raise InputError(
+                f"features of {len(features.maps)} levels: level {self.matching_level} is matched"
+            )
+        return features.maps[self.matching_level]
+
+
+def released_network() -> PublishedNetwork:
+    """The network of the released checkpoint, with random weights: 768 x 768, 21.1 M parameters."""
+    fusion = SemiTrainingAttentionBlocks(
+        res_ratio=None,
+        pool_type="min",
+        upsample_mode="bicubic",
+        use_norm=1280,
+        in_ft_dim=(1280, 1280),
+        in_attn_dim=(576, 2304),
+        attn_out_dim=256,
+        ft_out_dim=(320, 320),
+    )
+    decoder = DetailCapture(
+        in_chans=320,
+        img_chans=3,
+        convstream_out=(48, 96, 192),
+        fusion_out=(256, 128, 64, 32),
+    )
+    return PublishedNetwork(fusion, decoder)

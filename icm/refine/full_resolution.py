@@ -44,7 +44,7 @@ def full_resolution_alpha(
     unknown = cv2.resize(band, (width, height), interpolation=cv2.INTER_NEAREST_EXACT) > 0
     sure = cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     if not unknown.any():
-        return sure.astype(np.float32)
+        return np.asarray(sure, np.float32)
     result = guided_upsampling(alpha, image)
     np.copyto(result, sure, where=~unknown)
     return result
@@ -68,7 +68,8 @@ def guided_upsampling(
     result = _enlarge(offset, image.shape[:2])
     for channel in range(3):
         result += _enlarge(slope[..., channel], image.shape[:2]) * image[..., channel]
-    return np.clip(result, 0, 1, out=result)
+    np.clip(result, 0, 1, out=result)
+    return result
 
 
 def _linear_map(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -166,11 +166,18 @@ def _background(background: Background, size: tuple[int, int]) -> NDArray[np.flo
         return _checker(size)
     picture = read_image(background)
     scale = max(size[0] / picture.size[0], size[1] / picture.size[1])
-    height, width = (
-        max(wanted, round(side * scale)) for wanted, side in zip(size, picture.size, strict=True)
+    rows, columns = (
+        _middle(side, wanted / scale) for side, wanted in zip(picture.size, size, strict=True)
     )
-    top, left = (height - size[0]) // 2, (width - size[1]) // 2
-    return picture.at((height, width))[top : top + size[0], left : left + size[1]]
+    alpha = None if picture.alpha is None else picture.alpha[rows, columns]
+    return replace(picture, rgb=picture.rgb[rows, columns], alpha=alpha).at(size)
+
+
+def _middle(side: int, length: float) -> slice:
+    """The middle of a side, as long as asked for."""
+    kept = min(side, max(1, round(length)))
+    start = (side - kept) // 2
+    return slice(start, start + kept)
 
 
 def _colour(values: tuple[Any, ...]) -> NDArray[np.float32]:

@@ -10,6 +10,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from icm.data.compositing import Sprite
+from icm.data.procedural.furred import draw_furred
+from icm.data.procedural.lattices import draw_lattice
+from icm.data.procedural.plants import draw_plant
+from icm.data.procedural.skins import draw_glass, draw_smoke
 from icm.data.procedural.solids import draw_solid
 
 Plane = NDArray[np.uint8]
@@ -28,6 +32,11 @@ Family = Callable[[Generator, int, Plane | None], MadeUpObject]
 # Name, how to draw one, how often.
 FAMILIES: dict[str, tuple[Family, float]] = {
     "solid": (draw_solid, 1.0),
+    "furred": (draw_furred, 0.8),
+    "plant": (draw_plant, 0.6),
+    "lattice": (draw_lattice, 0.5),
+    "glass": (draw_glass, 0.4),
+    "smoke": (draw_smoke, 0.15),
 }
 
 

@@ -21,8 +21,10 @@ from icm.data.procedural.material import (
 Plane = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-OUTER = 1.75  # half the side of the drawing plane, in radii
+OUTER = 1.8  # half the side of the drawing plane, in radii
+BASE = 0.75  # radius without bumps
 FINER = 3  # samples of the outline to a pixel's side
+SOLVE_SIDE = 96
 SOLVE_STEPS = 6
 
 
@@ -50,52 +52,54 @@ class Body:
     Attributes:
         bumps_3b: unit directions of the bumps.
         heights_b: their heights, in radii.
-        powers_b: how narrow they are.
+        narrowness_b: how narrow they are.
         stretch_3: lengths of the axes.
     """
 
     bumps_3b: Floats
     heights_b: Floats
-    powers_b: Floats
+    narrowness_b: Floats
     stretch_3: Floats
 
     def radius(self, directions_n3: Floats) -> Floats:
         """Radius along unit directions n 3."""
-        nearness = (1 + directions_n3 @ self.bumps_3b) / 2
-        return np.asarray(0.85 + (nearness**self.powers_b) @ self.heights_b, np.float32)
+        bumps = np.exp((directions_n3 @ self.bumps_3b - 1) * self.narrowness_b)
+        return np.asarray(BASE + bumps @ self.heights_b, np.float32)
 
     def relief(self, turn_33: Floats, side: int) -> Relief:
         """Looks at the turned solid along z.
 
-        The depth of each pixel solves `|p| = radius(p / |p|)`, found by repeated substitution.
+        The depth of each pixel solves `|p| = radius(p / |p|)`, found by repeated substitution on a
+        coarse grid; the outline is then sampled finely.
         """
-        axis = np.linspace(-OUTER, OUTER, side, dtype=np.float32)
-        view = np.empty((side, side, 3), np.float32)
-        view[..., 0], view[..., 1], view[..., 2] = axis[None, :], axis[:, None], 0.3
         to_object = np.asarray(turn_33 / self.stretch_3, np.float32)
-        flat_n3 = view.reshape(-1, 3)
-        gap = np.zeros(len(flat_n3), np.float32)
-        ray = to_object[2]
-        ray_length = float(ray @ ray)
-        start_n3 = flat_n3[:, :2] @ to_object[:2]
-        depth = np.full(len(flat_n3), 0.5, np.float32)
-        closest = -(start_n3 @ ray) / ray_length
-        offset = (start_n3 * start_n3).sum(1) - closest * closest * ray_length
-        for _ in range(SOLVE_STEPS):
-            points = start_n3 + depth[:, None] * ray
-            lengths = np.sqrt((points * points).sum(1)) + 1e-6
-            radius = self.radius(points / lengths[:, None])
-            gap = radius * radius - offset
-            depth = closest + np.sqrt(np.maximum(gap, 0) / ray_length)
-        gap_hw = gap.reshape(side, side)
-        fine = cv2.resize(gap_hw, (side * FINER, side * FINER), interpolation=cv2.INTER_CUBIC)
+        gap, depth = self._solve(to_object, min(side, SOLVE_SIDE))
+        fine = cv2.resize(gap, (side * FINER, side * FINER), interpolation=cv2.INTER_CUBIC)
         coverage = cv2.resize(
             (fine > 0).astype(np.float32), (side, side), interpolation=cv2.INTER_AREA
         )
+        depth = cv2.resize(depth, (side, side), interpolation=cv2.INTER_LINEAR)
         inside = coverage > 0
-        points = (start_n3 + depth[:, None] * ray).reshape(side, side, 3)[inside]
-        normals = _normals(depth.reshape(side, side), 2 * OUTER / (side - 1))[inside]
+        plane = _plane(side)[inside.ravel()]
+        points = plane @ to_object[:2] + depth[inside][:, None] * to_object[2]
+        normals = _normals(depth, 2 * OUTER / side)[inside]
         return Relief(coverage, inside, np.asarray(points, np.float32), normals)
+
+    def _solve(self, to_object_33: Floats, side: int) -> tuple[Floats, Floats]:
+        """What is left of the squared radius at each ray (positive inside), and the depth; h w."""
+        ray = to_object_33[2]
+        squared = float(ray @ ray)
+        start = _plane(side) @ to_object_33[:2]
+        nearest = -(start @ ray) / squared
+        missed = (start * start).sum(1) - nearest * nearest * squared
+        depth, gap = nearest + 0.5, np.zeros_like(nearest)
+        for _ in range(SOLVE_STEPS):
+            points = start + depth[:, None] * ray
+            points /= np.sqrt((points * points).sum(1, keepdims=True)) + 1e-6
+            radius = self.radius(points)
+            gap = radius * radius - missed
+            depth = nearest + np.sqrt(np.maximum(gap, 0) / squared)
+        return gap.reshape(side, side), depth.reshape(side, side)
 
 
 @dataclass(frozen=True)
@@ -130,20 +134,28 @@ def cropped(image_hw3: Plane, alpha_hw: Plane) -> Sprite:
 
 def draw_body(rng: Generator) -> Body:
     """Draws a shape: from a smooth pebble to a body with limbs."""
-    count = int(rng.integers(3, 9))
+    limbs = rng.random() < 0.65
+    count = int(rng.integers(4, 10) if limbs else rng.integers(2, 6))
     bumps = rng.standard_normal((3, count))
-    limbs = rng.random() < 0.5
+    tallest = 0.85 if limbs else 0.4
     return Body(
         bumps_3b=np.asarray(bumps / np.linalg.norm(bumps, axis=0), np.float32),
-        heights_b=np.asarray(rng.uniform(-0.15, 0.6 if limbs else 0.35, count), np.float32),
-        powers_b=np.asarray(rng.uniform(2, 14 if limbs else 4, count), np.float32),
-        stretch_3=np.asarray(rng.uniform(0.55, 1.1, 3), np.float32),
+        heights_b=np.asarray(rng.uniform(-0.2, tallest, count), np.float32),
+        narrowness_b=np.asarray(rng.uniform(2, 16 if limbs else 4, count), np.float32),
+        stretch_3=np.asarray(rng.uniform(0.5, 1.0, 3), np.float32),
     )
 
 
 def draw_solid(rng: Generator, side: int, skin: Plane | None) -> Solid:
     """Draws a smooth solid."""
     return Solid(draw_body(rng), draw_material(rng, skin), side)
+
+
+def _plane(side: int) -> Floats:
+    """Centres of the pixels of the drawing plane, n 2, row by row."""
+    axis = (np.arange(side, dtype=np.float32) + 0.5) * np.float32(2 * OUTER / side) - OUTER
+    across, down = np.meshgrid(axis, axis)
+    return np.stack([across.ravel(), down.ravel()], axis=1)
 
 
 def _normals(depth_hw: Floats, step: float) -> Floats:

@@ -1,0 +1,179 @@
+"""Options that several verbs share: which model, which reference, which outputs."""
+
+from __future__ import annotations
+
+from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from icm.errors import InputError
+
+if TYPE_CHECKING:
+    from icm.pipeline import Matting
+    from icm.results import Reference
+
+SAVE_KINDS = ("alpha", "cutout", "trimap", "guidance", "composite")
+REFERENCE_SUFFIX = ".icmref"
+
+
+class _ReferenceAction(Action):
+    """Starts a new (reference, mask) pair."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
+    ) -> None:
+        del parser, option
+        namespace.references = [*(namespace.references or []), (values, None)]
+
+
+class _MaskAction(Action):
+    """Gives the last reference its mask, or a mask that waits for its reference."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
+    ) -> None:
+        references = list(namespace.references or [])
+        open_pair = next((i for i, (_, mask) in enumerate(references) if mask is None), None)
+        if open_pair is None:
+            parser.error(f"{option} {values}: give its --reference before it")
+        references[open_pair] = (references[open_pair][0], values)
+        namespace.references = references
+
+
+def add_model_options(parser: ArgumentParser) -> None:
+    """--model, --checkpoint, --backbone, --device, --seed, --set."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model",
+        default="small",
+        metavar="NAME|FILE.yaml",
+        help="small (bundled, any CPU), sd21 (Stable Diffusion 2.1), or a configuration file",
+    )
+    group.add_argument("--checkpoint", metavar="FILE", help="weights of the network to use instead")
+    group.add_argument(
+        "--backbone", metavar="PATH", help="Stable Diffusion weights: a folder or a single file"
+    )
+    group.add_argument(
+        "--device", default="auto", metavar="auto|cpu|cuda", help="never another than asked for"
+    )
+    group.add_argument("--seed", type=int, help="of the noise that all pictures share")
+    group.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace a value of the configuration, for example input.size=320",
+    )
+
+
+def load_model(arguments: Namespace) -> Matting:
+    """The model that the options name."""
+    from icm.pipeline import load  # noqa: PLC0415 - imports torch
+
+    return load(
+        arguments.model,
+        device=arguments.device,
+        checkpoint=arguments.checkpoint,
+        backbone=arguments.backbone,
+        seed=arguments.seed,
+        overrides=arguments.overrides,
+    )
+
+
+def add_reference_options(parser: ArgumentParser, *, required: bool = True) -> None:
+    """--reference and --mask, which may be repeated in pairs."""
+    group = parser.add_argument_group("reference")
+    group.add_argument(
+        "--reference",
+        dest="references",
+        action=_ReferenceAction,
+        required=required,
+        metavar="PICTURE|FILE.icmref",
+        help="photograph of the object, or a saved reference; may be repeated",
+    )
+    group.add_argument(
+        "--mask",
+        dest="masks",
+        action=_MaskAction,
+        metavar="PICTURE",
+        help="white on the object, of the photograph's size, after its --reference; "
+        "not needed for a cut-out with transparency",
+    )
+
+
+def load_reference(matting: Matting, arguments: Namespace) -> Reference:
+    """The reference that the options name; several are joined."""
+    return reference_of(matting, arguments.references or [])
+
+
+def reference_of(matting: Matting, pairs: Sequence[tuple[str, str | None]]) -> Reference:
+    """A reference of (picture or .icmref, mask) pairs, joined.
+
+    Raises:
+        InputError: there is none, a mask belongs to a saved reference, or a picture is unusable.
+    """
+    if not pairs:
+        raise InputError("no reference was given: add --reference PICTURE --mask PICTURE")
+    made = [_single(matting, picture, mask) for picture, mask in pairs]
+    joined = made[0]
+    for each in made[1:]:
+        joined = joined + each
+    return joined
+
+
+def _single(matting: Matting, picture: str, mask: str | None) -> Reference:
+    from icm.results import Reference  # noqa: PLC0415 - imports torch
+
+    if Path(picture).suffix != REFERENCE_SUFFIX:
+        return matting.reference(picture, mask)
+    if mask is not None:
+        raise InputError(f"{picture} holds its mask already: leave out --mask {mask}")
+    return Reference.load(picture)
+
+
+def add_output_options(parser: ArgumentParser) -> None:
+    """-o, --save, --bits, --background."""
+    group = parser.add_argument_group("results")
+    group.add_argument(
+        "-o", "--out", required=True, metavar="FOLDER", help="where results go; made if missing"
+    )
+    group.add_argument(
+        "--save",
+        type=save_kinds,
+        default=("alpha", "cutout"),
+        metavar="KIND,...",
+        help=f"of {', '.join(SAVE_KINDS)} (default: alpha,cutout)",
+    )
+    group.add_argument(
+        "--bits", type=int, choices=(8, 16), default=8, help="per channel (default: 8)"
+    )
+    group.add_argument(
+        "--background",
+        default="checker",
+        metavar="COLOUR|PICTURE|checker",
+        help="behind composites: #ffffff, a picture, or checker (default)",
+    )
+
+
+def save_kinds(text: str) -> tuple[str, ...]:
+    """Parses `alpha,cutout`; an unknown kind is a ValueError that argparse reports."""
+    kinds = tuple(kind.strip() for kind in text.split(",") if kind.strip())
+    unknown = [kind for kind in kinds if kind not in SAVE_KINDS]
+    if unknown or not kinds:
+        named = ", ".join(unknown) or "nothing"
+        raise ArgumentTypeError(f"cannot save {named}: choose of {', '.join(SAVE_KINDS)}")
+    return kinds
+
+
+def background_of(text: str) -> str | tuple[int, int, int]:
+    """A colour `#rrggbb` as numbers; a path or 'checker' as it is."""
+    digits = text.removeprefix("#")
+    if text.startswith("#") and len(digits) == 6:
+        try:
+            red, green, blue = bytes.fromhex(digits)
+        except ValueError as error:
+            raise InputError(f"'{text}' is no colour: write it as #rrggbb") from error
+        return red, green, blue
+    return text

@@ -1,0 +1,67 @@
+"""The command `icm`: collects the verbs, turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from icm import __version__
+from icm.errors import IcmError
+
+VERBS = ("info",)
+"""Modules of this package: each has `add_parser(subparsers)` and `run(arguments) -> int`.
+
+They are imported for every call, so what is heavy (torch) they import inside `run`.
+"""
+
+_DONE, _WRONG_CALL = 0, 2
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_BROKEN_PIPE = 141  # 128 + SIGPIPE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the words after `icm`; None takes them from the process.
+
+    Returns:
+        0 all done; 1 some targets failed, each named, the rest done; 2 the call was wrong and
+        nothing was done; 130 interrupted.
+    """
+    logging.basicConfig(level=logging.WARNING, format="icm: %(message)s")
+    modules = {verb: importlib.import_module(f"icm.cli.{verb}") for verb in VERBS}
+    try:
+        arguments = _parser(modules).parse_args(argv)
+    except SystemExit as stop:  # argparse has printed help or what is wrong
+        return stop.code if isinstance(stop.code, int) else _WRONG_CALL
+    try:
+        code: int = modules[arguments.verb].run(arguments)
+        sys.stdout.flush()
+        return code
+    except IcmError as error:
+        print(f"icm {arguments.verb}: {error}", file=sys.stderr)
+        return _WRONG_CALL
+    except KeyboardInterrupt:
+        print(f"\nicm {arguments.verb}: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:  # as in `icm info | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+
+
+def _parser(modules: dict[str, ModuleType]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="icm",
+        description="Mark an object once on one photo; get its alpha matte in any number of photos.",
+    )
+    parser.add_argument("--version", action="version", version=f"icm {__version__}")
+    subparsers = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    for module in modules.values():
+        module.add_parser(subparsers)
+    return parser

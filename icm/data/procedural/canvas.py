@@ -25,20 +25,23 @@ class Canvas:
         colours: uint8 s s 3, black where nothing is drawn.
         cover: uint8 s s, 255 where something is drawn.
         reach: half the side in object units: points in [-reach, reach] are on the canvas.
+        finer: samples to a pixel's side.
     """
 
     colours: Plane
     cover: Plane
     reach: float
+    finer: int = FINER
 
     @classmethod
-    def empty(cls, side: int, reach: float) -> Canvas:
+    def empty(cls, side: int, reach: float, finer: int = FINER) -> Canvas:
         """A canvas for a sprite of this many pixels."""
-        samples = min(side, LARGEST_SIDE) * FINER
+        samples = min(side, LARGEST_SIDE) * finer
         return cls(
             np.zeros((samples, samples, 3), np.uint8),
             np.zeros((samples, samples), np.uint8),
             reach,
+            finer,
         )
 
     def samples(self, points_n2: Floats) -> NDArray[np.int32]:
@@ -64,11 +67,12 @@ class Canvas:
 
     def sprite(self) -> Sprite:
         """The finished picture, without its empty border."""
+        finer = self.finer
         left, top, width, height = cv2.boundingRect(self.cover)
-        right, bottom = (-(-(end) // FINER) * FINER for end in (left + width, top + height))
-        left, top = left // FINER * FINER, top // FINER * FINER
+        right, bottom = (-(-end // finer) * finer for end in (left + width, top + height))
+        left, top = left // finer * finer, top // finer * finer
         window = np.s_[top:bottom, left:right]
-        size = ((right - left) // FINER, (bottom - top) // FINER)
+        size = ((right - left) // finer, (bottom - top) // finer)
         if min(size) < 1:
             return Sprite(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8))
         mixed = cv2.resize(self.colours[window], size, interpolation=cv2.INTER_AREA)

@@ -97,11 +97,11 @@ def draw_furred(rng: Generator, side: int, skin: Plane | None) -> Furred:
     """Draws a body with fur (short, dense) or hair (long, sparse)."""
     long = rng.random() < 0.5
     combed = rng.standard_normal(3)
-    combed *= rng.uniform(0.2, 1.0) / np.linalg.norm(combed)
+    combed *= rng.uniform(0.3, 1.5) / np.linalg.norm(combed)
     return Furred(
         body=draw_body(rng),
         material=draw_material(rng, skin),
-        hairs=int(rng.integers(350, 600) if long else rng.integers(600, 1000)),
+        hairs=int(rng.integers(500, 800) if long else rng.integers(600, 1000)),
         length=float(rng.uniform(0.3, 0.6) if long else rng.uniform(0.1, 0.25)),
         combed_3=np.asarray(combed, np.float32),
         curl=float(rng.uniform(0.1, 0.8)),

@@ -149,12 +149,13 @@ def draw_turn(rng: Generator, most_degrees: float = 75.0) -> Floats:
     yaw, pitch, roll = np.deg2rad(
         [rng.uniform(-1, 1) * most_degrees, rng.uniform(-25, 25), rng.uniform(-12, 12)]
     )
-    about_y = _rotation(yaw, 0, 2)
-    about_x = _rotation(pitch, 1, 2)
-    return np.asarray(_rotation(roll, 0, 1) @ about_x @ about_y, np.float32)
+    about_y = rotation(yaw, 0, 2)
+    about_x = rotation(pitch, 1, 2)
+    return np.asarray(rotation(roll, 0, 1) @ about_x @ about_y, np.float32)
 
 
-def _rotation(angle: float, first: int, second: int) -> NDArray[np.float64]:
+def rotation(angle: float, first: int, second: int) -> NDArray[np.float64]:
+    """Rotation matrix 3 3 in the plane of two axes; the angle in radians."""
     matrix = np.eye(3)
     cos, sin = np.cos(angle), np.sin(angle)
     matrix[first, first] = matrix[second, second] = cos

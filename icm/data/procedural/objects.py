@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from icm.data.compositing import Sprite
 from icm.data.procedural.furred import draw_furred
+from icm.data.procedural.jointed import draw_jointed
 from icm.data.procedural.lattices import draw_lattice
 from icm.data.procedural.plants import draw_plant
 from icm.data.procedural.skins import draw_glass, draw_smoke
@@ -32,6 +33,7 @@ Family = Callable[[Generator, int, Plane | None], MadeUpObject]
 # Name, how to draw one, how often.
 FAMILIES: dict[str, tuple[Family, float]] = {
     "solid": (draw_solid, 1.0),
+    "jointed": (draw_jointed, 1.0),
     "furred": (draw_furred, 0.8),
     "plant": (draw_plant, 0.6),
     "lattice": (draw_lattice, 0.5),

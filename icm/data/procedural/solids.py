@@ -137,11 +137,11 @@ def draw_body(rng: Generator) -> Body:
     limbs = rng.random() < 0.65
     count = int(rng.integers(4, 10) if limbs else rng.integers(2, 6))
     bumps = rng.standard_normal((3, count))
-    tallest = 0.85 if limbs else 0.4
+    tallest = 0.7 if limbs else 0.4
     return Body(
         bumps_3b=np.asarray(bumps / np.linalg.norm(bumps, axis=0), np.float32),
         heights_b=np.asarray(rng.uniform(-0.2, tallest, count), np.float32),
-        narrowness_b=np.asarray(rng.uniform(2, 16 if limbs else 4, count), np.float32),
+        narrowness_b=np.asarray(rng.uniform(2, 10 if limbs else 4, count), np.float32),
         stretch_3=np.asarray(rng.uniform(0.5, 1.0, 3), np.float32),
     )
 

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser(modules: dict[str, ModuleType]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="icm",
-        description="Mark an object once on one photo; get its alpha matte in any number of photos.",
+        description="Mark an object once on one photo; get its alpha matte in all the others.",
     )
     parser.add_argument("--version", action="version", version=f"icm {__version__}")
     subparsers = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)

@@ -1,0 +1,91 @@
+"""`icm matte`: mattes of a few target photographs."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from icm.cli.options import (
+    add_model_options,
+    add_output_options,
+    add_reference_options,
+    background_of,
+    load_model,
+    load_reference,
+)
+from icm.cli.progress import Progress
+from icm.errors import IcmError, InputError
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    from icm.pipeline import Failure
+    from icm.results import Matte
+
+
+def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    """Registers the verb."""
+    parser = subparsers.add_parser("matte", help="alpha mattes and cut-outs of target photographs")
+    parser.add_argument("targets", nargs="+", metavar="TARGET", help="photographs to matte")
+    add_reference_options(parser)
+    add_output_options(parser)
+    add_model_options(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Mattes all targets; 1 where some failed, each named on the error stream."""
+    from icm.images import output_stems  # noqa: PLC0415 - imports numpy and OpenCV
+    from icm.pipeline import Failure  # noqa: PLC0415 - imports torch
+
+    targets = [Path(target) for target in arguments.targets]
+    for target in targets:
+        if target.is_dir():
+            raise InputError(f"{target} is a folder: use 'icm batch' for folders")
+    matting = load_model(arguments)
+    reference = load_reference(matting, arguments)
+    stems = output_stems(targets)
+    failed = absent = 0
+    with Progress(len(targets)) as progress:
+        results = matting.stream(targets, reference)
+        for target, stem, result in zip(targets, stems, results, strict=True):
+            outcome = _saved(result, stem, arguments)
+            if isinstance(outcome, Failure):
+                failed += 1
+                progress.note(f"{target}: {outcome.error}")
+            elif not outcome.present:
+                absent += 1
+                progress.note(
+                    f"{target}: not found (confidence {outcome.confidence:.2f}), alpha is all zero"
+                )
+            progress.advance(target.name)
+    done = len(targets) - failed
+    print(_summary(done, absent, failed, arguments.out), file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _saved(result: Matte | Failure, stem: PurePath, arguments: Namespace) -> Matte | Failure:
+    """Writes a matte's files; one that cannot be written is a failure of this target."""
+    from icm.pipeline import Failure  # noqa: PLC0415 - imports torch
+
+    if isinstance(result, Failure):
+        return result
+    try:
+        result.save(
+            arguments.out,
+            stem,
+            arguments.save,
+            bits=arguments.bits,
+            background=background_of(arguments.background),
+        )
+    except IcmError as error:
+        return Failure(result.name, error)
+    return result
+
+
+def _summary(done: int, absent: int, failed: int, out: str) -> str:
+    parts = [f"{done} matted into {out}"]
+    parts += [f"{absent} without the object"] if absent else []
+    parts += [f"{failed} failed"] if failed else []
+    return ", ".join(parts)

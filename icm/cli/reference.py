@@ -1,0 +1,34 @@
+"""`icm reference`: makes a reference file of marked photographs, for later runs."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from icm.cli.options import (
+    add_model_options,
+    add_reference_options,
+    load_model,
+    load_reference,
+)
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+
+def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    """Registers the verb."""
+    parser = subparsers.add_parser("reference", help="save marked photographs as a reference file")
+    parser.add_argument("-o", "--out", required=True, metavar="FILE.icmref")
+    add_reference_options(parser)
+    add_model_options(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Writes the reference file and says where it is."""
+    reference = load_reference(load_model(arguments), arguments)
+    path = reference.save(arguments.out)
+    count = len(reference.examples)
+    photographs = "1 photograph" if count == 1 else f"{count} photographs"
+    print(f"{path}: {photographs}, for the model '{reference.model}'")
+    return 0

@@ -36,8 +36,12 @@ class RidgeGuidance(nn.Module):
         if regularisation <= 0:
             raise InputError(f"the regularisation is {regularisation}: it must be above 0")
         self.normalise = normalise
+        self.log_regularisation: Tensor
         log_regularisation = torch.tensor(math.log(regularisation))
-        self.log_regularisation = nn.Parameter(log_regularisation, requires_grad=learned)
+        if learned:
+            self.log_regularisation = nn.Parameter(log_regularisation)
+        else:
+            self.register_buffer("log_regularisation", log_regularisation, persistent=False)
 
     def forward(
         self,

@@ -1,0 +1,1 @@
+"""The networks: features of targets and references in, alpha out."""

@@ -32,7 +32,9 @@ class PublishedNetwork(nn.Module):
         in_context_fusion: matches and fuses.
         detail_decoder: gives alpha; with `img_chans=4` it gets the fused attention map as fourth
             channel, which the published code calls trimap.
-        matching_level: which of `Features.maps` is matched; published the last, up-block 1.
+        matching_level: which of `Features.maps` is matched; published up-block 1.
+        fused_levels: which of `Features.maps` are fused, coarse to fine, one for each of
+            `Features.attention`; published up-blocks 0 and 1.
     """
 
     def __init__(
@@ -40,18 +42,20 @@ class PublishedNetwork(nn.Module):
         in_context_fusion: SemiTrainingAttentionBlocks,
         detail_decoder: DetailCapture,
         *,
-        matching_level: int = -1,
+        matching_level: int = 1,
+        fused_levels: Sequence[int] = (0, 1),
     ) -> None:
         super().__init__()
         self.in_context_fusion = in_context_fusion
         self.detail_decoder = detail_decoder
         self.matching_level = matching_level
+        self.fused_levels = tuple(fused_levels)
 
     def forward(self, target: Features, examples: Sequence[Example]) -> Prediction:
         """Mattes a batch of targets.
 
         Args:
-            target: with as many levels of maps and attention as the fusion has, at equal grids.
+            target: its fused levels of maps and its attention must have equal grids.
             examples: marked references; above 0.5 counts as marked. Their attention is not used.
 
         Returns:
@@ -65,10 +69,10 @@ class PublishedNetwork(nn.Module):
         """
         check_examples(target, examples)
         fused = self.in_context_fusion(
-            self._level(target),
-            target.maps,
+            _pick(target, self.matching_level),
+            [_pick(target, level) for level in self.fused_levels],
             target.attention,
-            [self._level(example.features) for example in examples],
+            [_pick(example.features, self.matching_level) for example in examples],
             [example.mask_b1hw for example in examples],
             size=(target.image_b3hw.shape[-2], target.image_b3hw.shape[-1]),
         )
@@ -84,13 +88,6 @@ class PublishedNetwork(nn.Module):
             trimap_b1hw=alpha_to_trimap(alpha_b1hw, kernel_size),
             confidence_b=peak_confidence(alpha_b1hw),
         )
-
-    def _level(self, features: Features) -> Tensor:
-        if not -len(features.maps) <= self.matching_level < len(features.maps):
-            raise InputError(
-                f"features of {len(features.maps)} levels: level {self.matching_level} is matched"
-            )
-        return features.maps[self.matching_level]
 
 
 def released_network() -> PublishedNetwork:
@@ -112,3 +109,9 @@ def released_network() -> PublishedNetwork:
         fusion_out=(256, 128, 64, 32),
     )
     return PublishedNetwork(fusion, decoder)
+
+
+def _pick(features: Features, level: int) -> Tensor:
+    if not -len(features.maps) <= level < len(features.maps):
+        raise InputError(f"features of {len(features.maps)} levels: level {level} is needed")
+    return features.maps[level]

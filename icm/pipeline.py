@@ -206,12 +206,11 @@ class Matting:
     ) -> list[Future[Matte | Failure]]:
         """Runs the device on a group and hands the rest of the work to another thread."""
         if isinstance(group, Failure):
-            return [finisher.submit(lambda: group)]
+            return [finisher.submit(Failure, group.name, group.error)]
         try:
             predictions = self._predict(group, reference)
         except IcmError as error:
-            failures = [Failure(picture.name, error) for picture in group]
-            return [finisher.submit(lambda f=failure: f) for failure in failures]
+            return [finisher.submit(Failure, picture.name, error) for picture in group]
         return [
             finisher.submit(self._finished_or_failure, picture, prediction)
             for picture, prediction in zip(group, predictions, strict=True)

@@ -1,8 +1,9 @@
-"""A contact sheet: reference with its outline, then target, guidance, alpha and a new background."""
+"""A contact sheet: the outlined reference, then target, guidance, alpha and cut-out in rows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ def contact_sheet(
         for column, image in enumerate(_cells(matte), start=1):
             _paste(sheet, image, MARGIN + column * step, top)
         verdict = "found" if matte.present else "not found"
-        text = f"{matte.name}: {verdict}, confidence {matte.confidence:.2f}"
+        text = f"{Path(matte.name).name}: {verdict}, confidence {matte.confidence:.2f}"
         draw.text((MARGIN + step, top + CELL + 4), text, INK, font)
     return sheet
 
@@ -56,7 +57,7 @@ def outlined(picture: Picture, mask: NDArray[np.float32]) -> NDArray[np.float32]
     marked = (mask >= 0.5).astype(np.uint8)
     width = max(3, round(max(picture.size) / 85))
     inner = cv2.erode(marked, np.ones((width, width), np.uint8), borderValue=1)
-    edge = (marked - inner)[..., np.newaxis].astype(np.float32)
+    edge = np.asarray(marked - inner, np.float32)[..., np.newaxis]
     return picture.at(picture.size) * (1 - edge) + np.array(OUTLINE, np.float32) * edge
 
 
@@ -65,7 +66,7 @@ def _cells(matte: Matte) -> list[NDArray[np.float32]]:
         np.rint(matte.guidance * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS
     )
     heat = resize(guidance[..., ::-1].astype(np.float32) / 255, matte.picture.size)
-    composite = np.asarray(matte.over(BACKGROUND), np.float32) / 255
+    composite = np.asarray(matte.over(BACKGROUND), np.float32) / np.float32(255)
     alpha = np.repeat(matte.alpha[..., np.newaxis], 3, axis=2)
     return [matte.picture.at(matte.picture.size), heat, alpha, composite]
 

@@ -27,8 +27,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # none that starts ano
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _HINT = "open it in a picture program and save it as PNG or JPEG"
 
-# Pillow warns from 89 megapixels on; our own limit is checked from the header right after.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns of odd metadata, and of sizes from 89 megapixels on; our own limit is an error.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read_image(source: PictureSource) -> Picture:

@@ -157,19 +157,27 @@ def _network(config: ModelConfig, backbone: Backbone) -> Network:
 
 
 def _published_network(config: PublishedNetworkConfig) -> Network:
+    from icm.correspondence import SemiTrainingAttentionBlocks  # noqa: PLC0415 - not always used
+    from icm.decoder import DetailCapture  # noqa: PLC0415 - not always used
     from icm.model.published import PublishedNetwork  # noqa: PLC0415 - not always used
 
-    return PublishedNetwork(
+    fusion = SemiTrainingAttentionBlocks(
+        res_ratio=None,
         pool_type=config.pool_type,
         upsample_mode=config.upsample_mode,
-        in_ft_dim=list(config.feature_channels),
-        in_attn_dim=list(config.attention_tokens),
+        use_norm=config.feature_channels[-1],
+        in_ft_dim=config.feature_channels,
+        in_attn_dim=config.attention_tokens,
         attn_out_dim=config.attention_width,
-        ft_out_dim=list(config.fused_channels),
-        img_chans=config.image_channels,
-        convstream_out=list(config.stream_channels),
-        fusion_out=list(config.decoder_channels),
+        ft_out_dim=config.fused_channels,
     )
+    decoder = DetailCapture(
+        in_chans=config.fused_channels[-1],
+        img_chans=config.image_channels,
+        convstream_out=config.stream_channels,
+        fusion_out=config.decoder_channels,
+    )
+    return PublishedNetwork(fusion, decoder)
 
 
 def _load_weights(model: MattingModel, config: ModelConfig) -> str:

@@ -6,11 +6,15 @@ mean, and are then forgotten. On a CPU this is also the fastest way to compute t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from diffusers.models.attention_processor import Attention
 from einops import rearrange, reduce
 from torch import Tensor
+
+from icm.errors import ConfigError
 
 CPU_CHUNK = 1_500_000  # probabilities at a time: 6 MB in float32, which a core's caches can hold
 GPU_CHUNK = 64_000_000  # 256 MB in float32: large enough that launches do not count
@@ -76,13 +80,49 @@ def attend(
         probability_bknm = score_bknm.softmax(-1, dtype=torch.float32)
         if mean is not None:
             mean.add(probability_bknm, start)
-        if output_bknd is not None:
+        if output_bknd is not None and value_bkmd is not None:
             output_bknd[:, :, start : start + rows] = (
                 probability_bknm.to(query_bknd.dtype) @ value_bkmd
             )
     if mean is not None:
         mean.end_layer(batch // mean.sum_bnm.shape[0])
     return output_bknd
+
+
+class Recording:
+    """The attention means of one pass, one for each level, coarse to fine.
+
+    Args:
+        levels: how many.
+        images: number of images in the batch of the pass.
+        earlier: means of a pass over other ensemble members, to be continued.
+    """
+
+    def __init__(self, levels: int, images: int, earlier: Sequence[AttentionMean] = ()) -> None:
+        self.images = images
+        self._means: list[AttentionMean | None] = list(earlier) or [None] * levels
+
+    def at(self, level: int, x_bchw: Tensor) -> AttentionMean:
+        """The mean of a level, whose grid is that of `x_bchw`.
+
+        Raises:
+            ConfigError: a layer recorded before had another grid.
+        """
+        height, width = x_bchw.shape[-2:]
+        mean = self._means[level]
+        if mean is None:
+            mean = AttentionMean(self.images, height, width, x_bchw.device)
+            self._means[level] = mean
+        elif (mean.height, mean.width) != (height, width):
+            raise ConfigError(
+                f"attention level {level} mixes grids, {mean.height} x {mean.width} and "
+                f"{height} x {width}: its blocks must have one resolution"
+            )
+        return mean
+
+    def means(self) -> tuple[AttentionMean, ...]:
+        """All levels that were recorded, coarse to fine."""
+        return tuple(mean for mean in self._means if mean is not None)
 
 
 class RecordingProcessor:
@@ -94,7 +134,7 @@ class RecordingProcessor:
 
     def __call__(
         self,
-        attention: Attention,
+        attention: Any,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -115,7 +155,8 @@ class RecordingProcessor:
                 key_bkmd.expand(batch, -1, -1, -1),
                 value_bkmd.expand(batch, -1, -1, -1),
             )
-        return attention.to_out[0](rearrange(output_bknd, "b k n d -> b n (k d)"))
+        projected_bnc: Tensor = attention.to_out[0](rearrange(output_bknd, "b k n d -> b n (k d)"))
+        return projected_bnc
 
 
 def split_heads(tokens_bnc: Tensor, heads: int) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +20,16 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
-from icm.backbone.attention import AttentionMean, RecordingProcessor, attend, split_heads
+from icm.backbone.attention import (
+    AttentionMean,
+    Recording,
+    RecordingProcessor,
+    attend,
+    split_heads,
+)
 from icm.errors import ConfigError
 
-Recorders = tuple[AttentionMean | None, ...]
+Stock = Any  # modules of diffusers, which carries no types
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,10 @@ class CaptureUNet(nn.Module):
     """
 
     prompt_1nc: Tensor
+    conv_in: Stock
+    down_blocks: Stock
+    mid_block: Stock
+    up_blocks: Stock
 
     def __init__(
         self,
@@ -85,8 +96,7 @@ class CaptureUNet(nn.Module):
         self.down_blocks = unet.down_blocks
         self.mid_block = unet.mid_block
         self.up_blocks = unet.up_blocks[: self._last_block + 1]
-        self._last_is_partial = self._last_block > self._last_map
-        if self._last_is_partial:
+        if self._last_block > self._last_map:
             _keep_queries_and_keys(self.up_blocks[-1])
         self.register_buffer("prompt_1nc", prompt_1nc.to(unet.dtype), persistent=False)
         self.requires_grad_(False).eval()
@@ -107,16 +117,16 @@ class CaptureUNet(nn.Module):
             attention: whether self-attention is recorded; if not, stops after the last map block.
             earlier: attention means of a pass over other members, to be continued.
         """
-        recorders: list[AttentionMean | None] = list(earlier) or [None] * self._level_count
-        record = recorders if attention else None
-        x_bchw = self.conv_in(latents_bchw)
+        recording = Recording(self._level_count, images, earlier) if attention else None
+        last = self._last_block if attention else self._last_map
+        x_bchw: Tensor = self.conv_in(latents_bchw)
         skips = [x_bchw]
         for number, block in enumerate(self.down_blocks):
-            path = f"down_blocks.{number}"
+            level = self._levels.get(f"down_blocks.{number}")
             for index, resnet in enumerate(block.resnets):
                 x_bchw = residual(resnet, x_bchw)
                 if hasattr(block, "attentions"):
-                    x_bchw = self._attend(block.attentions[index], x_bchw, path, images, record)
+                    x_bchw = self._attend(block.attentions[index], x_bchw, level, recording)
                 skips.append(x_bchw)
             for downsampler in block.downsamplers or ():
                 x_bchw = downsampler(x_bchw)
@@ -125,83 +135,50 @@ class CaptureUNet(nn.Module):
         for transformer, resnet in zip(
             self.mid_block.attentions, self.mid_block.resnets[1:], strict=True
         ):
-            x_bchw = self._attend(transformer, x_bchw, "mid_block", images, None)
-            x_bchw = residual(resnet, x_bchw)
+            x_bchw = residual(resnet, self._attend(transformer, x_bchw, None, None))
         maps: list[Tensor] = []
-        last = self._last_block if attention else self._last_map
         for number, block in enumerate(self.up_blocks[: last + 1]):
-            partial = self._last_is_partial and number == self._last_block
-            x_bchw = self._up(block, number, x_bchw, skips, images, record, partial=partial)
+            level = self._levels.get(f"up_blocks.{number}")
+            for index, resnet in enumerate(block.resnets):
+                x_bchw = residual(resnet, torch.cat([x_bchw, skips.pop()], dim=1))
+                if hasattr(block, "attentions"):
+                    x_bchw = self._attend(block.attentions[index], x_bchw, level, recording)
+            for upsampler in block.upsamplers or ():
+                # The skip's size: sides that are no multiple of 64 pixels halve with rounding up.
+                x_bchw = upsampler(x_bchw, skips[-1].shape[-2:])
             if number in self._map_blocks:
-                maps.append(
-                    reduce(x_bchw.float(), "(b e) c h w -> b c h w", "sum", b=images)
-                )
-        found = tuple(mean for mean in recorders if mean is not None) if attention else ()
-        return Captured(tuple(maps), found)
-
-    def _up(
-        self,
-        block: nn.Module,
-        number: int,
-        x_bchw: Tensor,
-        skips: list[Tensor],
-        images: int,
-        record: list[AttentionMean | None] | None,
-        *,
-        partial: bool,
-    ) -> Tensor:
-        """One up-block; a partial one ends with the queries and keys of its last attention."""
-        path = f"up_blocks.{number}"
-        for index, resnet in enumerate(block.resnets):
-            x_bchw = residual(resnet, torch.cat([x_bchw, skips.pop()], dim=1))
-            if not hasattr(block, "attentions"):
-                continue
-            x_bchw = self._attend(block.attentions[index], x_bchw, path, images, record)
-        if partial:
-            return x_bchw
-        for upsampler in block.upsamplers or ():
-            # The skip's size: sides that are no multiple of 64 pixels halve with rounding up.
-            x_bchw = upsampler(x_bchw, skips[-1].shape[-2:])
-        return x_bchw
+                maps.append(reduce(x_bchw.float(), "(b e) c h w -> b c h w", "sum", b=images))
+        return Captured(tuple(maps), recording.means() if recording is not None else ())
 
     def _attend(
-        self,
-        transformer: nn.Module,
-        x_bchw: Tensor,
-        path: str,
-        images: int,
-        record: list[AttentionMean | None] | None,
+        self, transformer: Stock, x_bchw: Tensor, level: int | None, recording: Recording | None
     ) -> Tensor:
         """One transformer, recorded where its block belongs to a level."""
-        level = self._levels.get(path)
         recorder = None
-        height, width = x_bchw.shape[-2:]
-        if record is not None and level is not None:
-            recorder = record[level]
-            if recorder is None:
-                recorder = AttentionMean(images, height, width, x_bchw.device)
-                record[level] = recorder
-            elif (recorder.height, recorder.width) != (height, width):
-                raise ConfigError(
-                    f"attention level {level} mixes grids: {path} has {height} x {width}, blocks "
-                    f"before it {recorder.height} x {recorder.width}"
-                )
+        if recording is not None and level is not None:
+            recorder = recording.at(level, x_bchw)
         if isinstance(transformer, QueriesAndKeys):
             transformer(x_bchw, recorder)
             return x_bchw
+        height, width = x_bchw.shape[-2:]
         tokens_bnc = tokens_in(transformer, x_bchw)
         options = None if recorder is None else {"recorder": recorder}
         for block in transformer.transformer_blocks:
             tokens_bnc = block(
                 tokens_bnc, encoder_hidden_states=self.prompt_1nc, cross_attention_kwargs=options
             )
-        return x_bchw + _tokens_out(transformer, tokens_bnc, height, width)
+        y_bchw = _tokens_out(transformer, tokens_bnc, height, width)
+        return x_bchw + y_bchw
 
 
 class QueriesAndKeys(nn.Module):
     """What is left of a transformer when nothing but its self-attention probabilities is wanted."""
 
-    def __init__(self, transformer: Transformer2DModel) -> None:
+    norm1: Stock
+    to_q: Stock
+    to_k: Stock
+
+    def __init__(self, transformer: Stock) -> None:
         super().__init__()
         block = transformer.transformer_blocks[0]
         self.use_linear_projection = transformer.use_linear_projection
@@ -216,28 +193,32 @@ class QueriesAndKeys(nn.Module):
         attend(query_bknd, key_bkmd, None, recorder)
 
 
-def residual(resnet: ResnetBlock2D, x_bchw: Tensor) -> Tensor:
+def residual(resnet: Stock, x_bchw: Tensor) -> Tensor:
     """A residual block without time embedding, its activations in place."""
-    y_bchw = resnet.conv1(F.silu(resnet.norm1(x_bchw), inplace=True))
+    y_bchw: Tensor = resnet.conv1(F.silu(resnet.norm1(x_bchw), inplace=True))
     y_bchw = resnet.conv2(F.silu(resnet.norm2(y_bchw), inplace=True))
     if resnet.conv_shortcut is not None:
         x_bchw = resnet.conv_shortcut(x_bchw)
-    return y_bchw.add_(x_bchw)
+    y_bchw.add_(x_bchw)
+    return y_bchw
 
 
-def tokens_in(transformer: nn.Module, x_bchw: Tensor) -> Tensor:
+def tokens_in(transformer: Stock, x_bchw: Tensor) -> Tensor:
     """Norm and input projection of a transformer: `b c h w` to tokens `b n c`."""
     x_bchw = transformer.norm(x_bchw)
-    if transformer.use_linear_projection:
-        return transformer.proj_in(rearrange(x_bchw, "b c h w -> b (h w) c"))
-    return rearrange(transformer.proj_in(x_bchw), "b c h w -> b (h w) c")
+    if not transformer.use_linear_projection:
+        return rearrange(transformer.proj_in(x_bchw), "b c h w -> b (h w) c")
+    tokens_bnc: Tensor = transformer.proj_in(rearrange(x_bchw, "b c h w -> b (h w) c"))
+    return tokens_bnc
 
 
-def _tokens_out(transformer: nn.Module, tokens_bnc: Tensor, height: int, width: int) -> Tensor:
+def _tokens_out(transformer: Stock, tokens_bnc: Tensor, height: int, width: int) -> Tensor:
     if transformer.use_linear_projection:
         tokens_bnc = transformer.proj_out(tokens_bnc)
+        return rearrange(tokens_bnc, "b (h w) c -> b c h w", h=height, w=width)
     x_bchw = rearrange(tokens_bnc, "b (h w) c -> b c h w", h=height, w=width)
-    return x_bchw if transformer.use_linear_projection else transformer.proj_out(x_bchw)
+    projected_bchw: Tensor = transformer.proj_out(x_bchw)
+    return projected_bchw
 
 
 def _fold_timestep(unet: UNet2DConditionModel, timestep: int) -> None:
@@ -252,7 +233,7 @@ def _fold_timestep(unet: UNet2DConditionModel, timestep: int) -> None:
             module.time_emb_proj = None
 
 
-def _keep_queries_and_keys(block: nn.Module) -> None:
+def _keep_queries_and_keys(block: Stock) -> None:
     block.attentions[-1] = QueriesAndKeys(block.attentions[-1])
     block.upsamplers = None
 
@@ -274,7 +255,9 @@ def _check(
     ):
         raise ConfigError("the U-Net is not of Stable Diffusion 1.x or 2.x: its blocks differ")
     if map_blocks[-1] >= len(unet.up_blocks):
-        raise ConfigError(f"the U-Net has {len(unet.up_blocks)} up-blocks, map_blocks asks for more")
+        raise ConfigError(
+            f"the U-Net has {len(unet.up_blocks)} up-blocks, map_blocks asks for more"
+        )
     for path in levels:
         stem, number = path.split(".")
         blocks = getattr(unet, stem)
@@ -286,7 +269,9 @@ def _check(
             raise ConfigError("the U-Net has deeper transformers than Stable Diffusion 1.x and 2.x")
         if isinstance(module, ResnetBlock2D) and module.output_scale_factor != 1:
             raise ConfigError("the U-Net scales its residual blocks: not of Stable Diffusion")
-        if isinstance(module, Attention) and (module.norm_q is not None or module.residual_connection):
+        if isinstance(module, Attention) and (
+            module.norm_q is not None or module.residual_connection
+        ):
             raise ConfigError("the U-Net normalises its queries: not of Stable Diffusion")
     if prompt_1nc.shape[0] != 1 or prompt_1nc.shape[-1] != config.cross_attention_dim:
         raise ConfigError(

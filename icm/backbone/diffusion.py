@@ -7,8 +7,9 @@ come in as an argument, passes the U-Net once, and is averaged with the others.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -19,10 +20,18 @@ from icm.backbone.attention import AttentionMean
 from icm.backbone.capture import CaptureUNet
 from icm.backbone.contract import Noise
 from icm.backbone.encoder import LatentEncoder, Posterior
+from icm.backbone.parts import alpha_cumprod, load_parts
+from icm.config.diffusion import DiffusionBackboneConfig
 from icm.errors import InputError
 from icm.results import Features
 
 log = logging.getLogger(__name__)
+
+Stopwatch = Callable[[str], contextlib.AbstractContextManager[None]]
+
+
+def _untimed(_: str) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
 
 
 class DiffusionBackbone(nn.Module):
@@ -59,7 +68,7 @@ class DiffusionBackbone(nn.Module):
         super().__init__()
         self.ensemble = ensemble
         self._latent_channels = int(autoencoder.config.latent_channels)
-        self._stride = 2 ** (len(autoencoder.config.block_out_channels) - 1)
+        self._stride: int = 2 ** (len(autoencoder.config.block_out_channels) - 1)
         self._signal = alpha_cumprod**0.5
         self._noise = (1 - alpha_cumprod) ** 0.5
         self._members_at_once = members_at_once
@@ -89,18 +98,25 @@ class DiffusionBackbone(nn.Module):
             InputError: a side is no multiple of the stride.
         """
         self._check_size(height, width)
-        generator = torch.Generator("cpu").manual_seed(seed)
-        shape = (self.ensemble, self._latent_channels, height // self.stride, width // self.stride)
-        return Noise(torch.randn(shape, generator=generator), torch.randn(shape, generator=generator))
+        rows, columns = height // self.stride, width // self.stride
+        return latent_noise(self.ensemble, self._latent_channels, rows, columns, seed)
 
     @torch.no_grad()
-    def extract(self, image_b3hw: Tensor, noise: Noise, *, attention: bool = True) -> Features:
+    def extract(
+        self,
+        image_b3hw: Tensor,
+        noise: Noise,
+        *,
+        attention: bool = True,
+        time: Stopwatch = _untimed,
+    ) -> Features:
         """Features of RGB images in [0, 1].
 
         Args:
             image_b3hw: sides are multiples of the stride.
             noise: of the same input size, see `draw_noise`; its e decides the ensemble.
             attention: whether self-attention maps are wanted; a reference needs none.
+            time: told the names of the stages "encoder" and "unet" while they last.
 
         Raises:
             InputError: a side is no multiple of the stride, or the noise has another size.
@@ -109,9 +125,9 @@ class DiffusionBackbone(nn.Module):
         # On a CPU image by image: batches are no faster there, and the result of an image must not
         # depend on its neighbours by so much as a bit.
         on_cpu = image_b3hw.device.type == "cpu"
-        groups = image_b3hw.split(1 if on_cpu else image_b3hw.shape[0])
+        groups = torch.split(image_b3hw, 1 if on_cpu else image_b3hw.shape[0])
         members = self._members_at_once or (1 if on_cpu else noise.diffusion_echw.shape[0])
-        found = [self._extract_group(group, noise, attention, members) for group in groups]
+        found = [self._extract_group(group, noise, attention, members, time) for group in groups]
         return Features(
             image_b3hw,
             tuple(torch.cat(level) for level in zip(*(f[0] for f in found), strict=True)),
@@ -122,7 +138,10 @@ class DiffusionBackbone(nn.Module):
         """Distribution of the latents of RGB images in [0, 1]."""
         parameter = next(self.encoder.parameters())
         image_b3hw = (2 * image_b3hw - 1).to(parameter.dtype)
-        return self.encoder(_like_weights(image_b3hw, self.encoder.encoder.conv_in.weight))
+        posterior: Posterior = self.encoder(
+            _like_weights(image_b3hw, self.encoder.encoder.conv_in.weight)
+        )
+        return posterior
 
     def noisy_latents(self, posterior: Posterior, noise: Noise) -> Tensor:
         """Latents of every member at the time-step, `b e c h w`, float32."""
@@ -140,16 +159,22 @@ class DiffusionBackbone(nn.Module):
         deviation_b1chw = posterior.deviation_bchw[:, None]
         sample_bechw = mean_b1chw + deviation_b1chw * noise.posterior_echw.to(device)
         latents_bechw = sample_bechw * self.encoder.scaling_factor
-        return self._signal * latents_bechw + self._noise * noise.diffusion_echw.to(device)
+        noisy_bechw: Tensor = self._signal * latents_bechw + self._noise * noise.diffusion_echw.to(
+            device
+        )
+        return noisy_bechw
 
     def _extract_group(
-        self, image_b3hw: Tensor, noise: Noise, attention: bool, members: int
+        self, image_b3hw: Tensor, noise: Noise, attention: bool, members: int, time: Stopwatch
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Mean maps and attention of images that share each pass."""
-        noisy_bechw = self.noisy_latents(self.encode(image_b3hw), noise)
+        with time("encoder"):
+            posterior = self.encode(image_b3hw)
+        noisy_bechw = self.noisy_latents(posterior, noise)
         while True:
             try:
-                return self._average(noisy_bechw, attention, members)
+                with time("unet"):
+                    return self._average(noisy_bechw, attention, members)
             except torch.OutOfMemoryError:
                 if members == 1:
                     raise
@@ -166,7 +191,7 @@ class DiffusionBackbone(nn.Module):
         weight = self.unet.conv_in.weight
         total: tuple[Tensor, ...] = ()
         means: tuple[AttentionMean, ...] = ()
-        for part_bechw in noisy_bechw.split(members, dim=1):
+        for part_bechw in torch.split(noisy_bechw, members, dim=1):
             latents = rearrange(part_bechw, "b e c h w -> (b e) c h w").to(weight.dtype)
             captured = self.unet(
                 _like_weights(latents, weight),
@@ -189,8 +214,48 @@ class DiffusionBackbone(nn.Module):
             )
 
 
+def latent_noise(ensemble: int, channels: int, height: int, width: int, seed: int) -> Noise:
+    """Noise of all ensemble members for latents of a size, contiguous float32 on a CPU."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    shape = (ensemble, channels, height, width)
+    posterior_echw = torch.randn(shape, generator=generator)
+    return Noise(posterior_echw, torch.randn(shape, generator=generator))
+
+
 def _like_weights(x_bchw: Tensor, weight: Tensor) -> Tensor:
     """Gives activations the memory order of the weights: channels last where they are."""
     channels_last = weight.is_contiguous(memory_format=torch.channels_last)
     order = torch.channels_last if channels_last else torch.contiguous_format
     return x_bchw.contiguous(memory_format=order)
+
+
+def build_diffusion_backbone(
+    config: DiffusionBackboneConfig, *, device: torch.device, dtype: torch.dtype, seed: int = 0
+) -> DiffusionBackbone:
+    """Loads a diffusion backbone and puts it in place.
+
+    Args:
+        config: which weights, and what of the network is captured.
+        device: where it runs.
+        dtype: its precision; channels last throughout, which bfloat16 needs to be fast on a CPU.
+        seed: of the weights where `config.source` is "random".
+
+    Raises:
+        WeightsError: weights are missing, damaged, of another model, or could not be fetched.
+        ConfigError: the network has not the blocks that the configuration names.
+    """
+    parts = load_parts(config, dtype=dtype, seed=seed)
+    backbone = DiffusionBackbone(
+        parts.unet,
+        parts.autoencoder,
+        alpha_cumprod=alpha_cumprod(parts, config.timestep),
+        prompt_1nc=parts.prompt_1nc,
+        timestep=config.timestep,
+        ensemble=config.ensemble,
+        map_blocks=config.map_blocks,
+        attention_blocks=config.attention_blocks,
+        members_at_once=config.members_at_once,
+    )
+    backbone.to(device)
+    backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    return backbone

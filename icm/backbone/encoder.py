@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from icm.backbone.attention import attend
-from icm.backbone.capture import residual
+from icm.backbone.capture import Stock, residual
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class LatentEncoder(nn.Module):
         autoencoder: a stock autoencoder; its encoder is taken over, its decoder dropped.
     """
 
+    encoder: Stock
+    quant_conv: Stock
+
     def __init__(self, autoencoder: AutoencoderKL) -> None:
         super().__init__()
         self.encoder = autoencoder.encoder
@@ -48,7 +51,7 @@ class LatentEncoder(nn.Module):
     def forward(self, image_b3hw: Tensor) -> Posterior:
         """Encodes images in [-1, 1], in the encoder's own precision."""
         encoder = self.encoder
-        x_bchw = encoder.conv_in(image_b3hw)
+        x_bchw: Tensor = encoder.conv_in(image_b3hw)
         for block in encoder.down_blocks:
             for resnet in block.resnets:
                 x_bchw = residual(resnet, x_bchw)
@@ -70,14 +73,15 @@ class LatentEncoder(nn.Module):
         return Posterior(mean_bchw, deviation_bchw)
 
 
-def _attend_pixels(attention: nn.Module, x_bchw: Tensor) -> Tensor:
+def _attend_pixels(attention: Stock, x_bchw: Tensor) -> Tensor:
     """Self-attention with one head over all positions, with its residual."""
     height, width = x_bchw.shape[-2:]
-    tokens_bnc = rearrange(attention.group_norm(x_bchw), "b c h w -> b (h w) c")
+    tokens_bnc: Tensor = rearrange(attention.group_norm(x_bchw), "b c h w -> b (h w) c")
     query, key, value = (
         rearrange(project(tokens_bnc), "b n (k d) -> b k n d", k=attention.heads)
         for project in (attention.to_q, attention.to_k, attention.to_v)
     )
     output_bknd = attend(query, key, value, None)
     tokens_bnc = attention.to_out[0](rearrange(output_bknd, "b k n d -> b n (k d)"))
-    return x_bchw + rearrange(tokens_bnc, "b (h w) c -> b c h w", h=height, w=width)
+    y_bchw = rearrange(tokens_bnc, "b (h w) c -> b c h w", h=height, w=width)
+    return x_bchw + y_bchw

@@ -72,12 +72,14 @@ class DiffusionBackboneConfig(Config):
     # Shapes of the network for "random" and single files; a folder carries its own.
     architecture: Literal["sd21", "sd15", "tiny"] = "sd21"
     hub: HubWeights = HubWeights()
-    # Known hashes of single files, by file name; a file of a known name must have its hash.
-    single_file_sha256: dict[str, str] = {
-        "v2-1_768-ema-pruned.safetensors": (
-            "dcd690123cfc64383981a31d955694f6acf2072a80537fdb612c8e58ec87a8ac"
+    # Single files that are known; a file of a known name must have its size and hash.
+    single_files: tuple[WeightFile, ...] = (
+        WeightFile(
+            path="v2-1_768-ema-pruned.safetensors",
+            bytes=5_214_604_494,
+            sha256="dcd690123cfc64383981a31d955694f6acf2072a80537fdb612c8e58ec87a8ac",
         ),
-    }
+    )
     # The released configuration's (the paper's text says 0).
     timestep: int = Field(default=200, ge=0, le=999)
     ensemble: int = Field(default=4, ge=1, le=64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from icm.config.home import cache_root
 from icm.errors import ConfigError
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -38,8 +39,12 @@ def bundled_config(name: str) -> Path:
 
 
 def bundled_weights(name: str) -> Path:
-    """Path of a weights file: as given if absolute or there, else below the bundled `weights/`."""
+    """Path of a weights file: as given if absolute or there, else bundled, else imported.
+
+    Imported weights (`icm weights import`) lie in `weights/` below the cache root.
+    """
     path = Path(name).expanduser()
+    bundled = bundle_root() / "weights" / path
     if path.is_absolute() or path.is_file():
         return path
-    return bundle_root() / "weights" / path
+    return bundled if bundled.is_file() else cache_root() / "weights" / path

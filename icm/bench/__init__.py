@@ -1,0 +1,1 @@
+"""Timing and memory: the published path beside ours, in one run."""

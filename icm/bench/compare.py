@@ -1,0 +1,120 @@
+"""Both paths alternating in one run: seconds, memory, operations, and whether they agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from icm.bench.routes import PUBLISHED, Route, make_pair, make_route, with_random_weights
+from icm.bench.stages import PeakMemory, Stages, count_flops, load_average, machine
+from icm.build import choose_device
+from icm.config.diffusion import DiffusionBackboneConfig
+from icm.config.model import ModelConfig
+from icm.errors import ConfigError
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        paths: `published`, and ours by precision; they take turns.
+        runs: rounds over all paths.
+        size: side of the square input, in pixels.
+        device: `auto`, `cpu`, `cuda`.
+        random: folder for a model with random weights; None for the configured weights.
+        count: whether operations are counted, in one more run of each path.
+    """
+
+    paths: tuple[str, ...] = (PUBLISHED, "bfloat16", "float32")
+    runs: int = 3
+    size: int = 768
+    device: str = "auto"
+    random: Path | None = None
+    count: bool = False
+
+
+def compare(config: ModelConfig, plan: Plan) -> dict[str, Any]:
+    """Measures and returns plain values, ready for JSON.
+
+    Raises:
+        ConfigError: the model has no diffusion backbone with the published head, or a path is
+            unknown.
+    """
+    if not isinstance(config.backbone, DiffusionBackboneConfig) or config.network.kind != PUBLISHED:
+        raise ConfigError("this compares with the published path: use --model sd21 or tiny")
+    unknown = sorted(set(plan.paths) - {PUBLISHED, *PRECISIONS})
+    if unknown:
+        raise ConfigError(f"unknown path '{unknown[0]}': use {PUBLISHED}, {', '.join(PRECISIONS)}")
+    device = choose_device(plan.device)
+    if plan.random is not None:
+        config = with_random_weights(config, plan.random, plan.size, device)
+    pair = make_pair(config, plan.size, device)
+    routes = {name: make_route(name, config, pair, device) for name in plan.paths}
+    stages = {name: Stages(device) for name in plan.paths}
+    peaks = dict.fromkeys(plan.paths, 0.0)
+    alphas: dict[str, Tensor] = {}
+    loads = []
+    for _ in range(plan.runs):
+        loads.append(load_average())
+        for name, route in routes.items():
+            with PeakMemory(device) as peak:
+                alphas[name] = route.run(stages[name]).float().cpu()
+            stages[name].end_run()
+            peaks[name] = max(peaks[name], peak.gibibytes)
+    measured = {
+        name: {
+            **_timing(stages[name], route),
+            "peak_gibibytes": peaks[name],
+            "loaded_gibibytes": route.loaded_gibibytes,
+            "alpha_deviation": round(float(alphas[name].std()), 4),
+            **(_agreement(alphas[name], alphas[PUBLISHED]) if _comparable(name, plan) else {}),
+            **(_operations(route) if plan.count else {}),
+        }
+        for name, route in routes.items()
+    }
+    if PUBLISHED in plan.paths:
+        slow = measured[PUBLISHED]["seconds"]["total"]
+        for name in set(plan.paths) - {PUBLISHED}:
+            measured[name]["times_faster"] = round(slow / measured[name]["seconds"]["total"], 2)
+    return {
+        "machine": machine(device),
+        "one_minute_load": loads,
+        "model": config.name,
+        "random_weights": plan.random is not None,
+        "size": plan.size,
+        "ensemble": config.backbone.ensemble,
+        "runs": plan.runs,
+        "paths": measured,
+    }
+
+
+def _comparable(name: str, plan: Plan) -> bool:
+    return PUBLISHED in plan.paths and name != PUBLISHED
+
+
+def _timing(stages: Stages, route: Route) -> dict[str, Any]:
+    return {
+        "seconds": stages.medians(),
+        "seconds_of_each_run": {
+            name: [round(seconds, 3) for seconds in runs] for name, runs in stages.runs.items()
+        },
+        "reference_seconds_once": route.reference_seconds,
+    }
+
+
+def _agreement(alpha: Tensor, published: Tensor) -> dict[str, float]:
+    difference = (alpha - published).abs()
+    return {
+        "alpha_difference_max": float(f"{float(difference.max()):.3g}"),
+        "alpha_difference_mean": float(f"{float(difference.mean()):.3g}"),
+    }
+
+
+def _operations(route: Route) -> dict[str, float]:
+    return {"teraflops": round(count_flops(lambda: route.run(Stages())) / 1e12, 3)}

@@ -1,0 +1,142 @@
+"""The published matting checkpoint: read without running anything in it, checked, converted.
+
+The release is a Lightning file, that is a pickle. `torch.load(weights_only=True)` rebuilds plain
+tensors and containers from it and refuses everything else, so no code of the file ever runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from icm.errors import OutputError, WeightsError
+from icm.weights.hashes import sha256_of
+
+PREFIX = "in_context_decoder."
+NAMED = 8  # faults that an error names one by one
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import wrote.
+
+    Attributes:
+        path: the safetensors file.
+        tensors: how many tensors it holds.
+        parameters: how many numbers, running statistics included.
+        sha256: of the safetensors file.
+    """
+
+    path: Path
+    tensors: int
+    parameters: int
+    sha256: str
+
+
+def published_shapes() -> dict[str, tuple[int, ...]]:
+    """Names (without the prefix) and shapes of the 89 tensors of the published checkpoint."""
+    text = resources.files("icm.weights").joinpath("published_tensors.json").read_text("utf-8")
+    return {name: tuple(shape) for name, shape in json.loads(text).items()}
+
+
+def import_checkpoint(source: Path, target: Path) -> Imported:
+    """Converts the published checkpoint to safetensors.
+
+    Args:
+        source: the Lightning file (`.ckpt`), or a safetensors file of the same tensors.
+        target: the file to write; it appears when it is complete.
+
+    Raises:
+        WeightsError: the file is missing, is no checkpoint, holds anything but tensors, or its
+            tensors are not those of the published model (each is named).
+        OutputError: the target cannot be written.
+    """
+    tensors = {name.removeprefix(PREFIX): value for name, value in _read_state(source).items()}
+    faults = _faults(tensors)
+    if faults:
+        listed = "; ".join(faults[:NAMED])
+        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+        raise WeightsError(
+            f"{source} is not the published matting checkpoint, {len(faults)} tensors are wrong: "
+            f"{listed}{more}"
+        )
+    tensors = {
+        name: value.contiguous() if value.dtype == torch.int64 else value.float().contiguous()
+        for name, value in tensors.items()
+    }
+    _write(tensors, target)
+    count = sum(value.numel() for value in tensors.values())
+    return Imported(target, len(tensors), count, sha256_of(target))
+
+
+def _read_state(source: Path) -> dict[str, Tensor]:
+    if not source.is_file():
+        raise WeightsError(
+            f"{source} is not there: give the checkpoint that the authors of In-Context Matting "
+            "share from their project page"
+        )
+    if source.suffix == ".safetensors":
+        try:
+            tensors: dict[str, Tensor] = load_file(source)
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{source} is damaged: get it again ({error})") from error
+        return tensors
+    try:
+        content = torch.load(source, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{source} was refused: it holds more than tensors, or is no checkpoint at all. Code "
+            f"in it was not run. ({' '.join(str(error).split())[:200]})"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise WeightsError(
+            f"{source} cannot be read as a checkpoint: incomplete or damaged, get it again "
+            f"({' '.join(str(error).split())[:200]})"
+        ) from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
+    ):
+        raise WeightsError(f"{source} holds no 'state_dict' of tensors: it is another kind of file")
+    # A file saved during training may carry the frozen feature extractor; it is not ours to keep.
+    return {k: v for k, v in state.items() if not k.startswith("feature_extractor.")}
+
+
+def _faults(tensors: dict[str, Tensor]) -> list[str]:
+    shapes = published_shapes()
+    faults = [f"missing {name}" for name in shapes if name not in tensors]
+    for name, value in tensors.items():
+        expected = shapes.get(name)
+        if expected is None:
+            faults.append(f"unexpected {name}")
+        elif tuple(value.shape) != expected:
+            faults.append(f"{name} has shape {tuple(value.shape)}, expected {expected}")
+        elif not value.isfinite().all():
+            faults.append(f"{name} holds values that are not finite")
+    return faults
+
+
+def _write(tensors: dict[str, Tensor], target: Path) -> None:
+    metadata = {"format_version": "1", "model": "in-context matting, published head"}
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".partial")
+        os.close(handle)
+        try:
+            save_file(tensors, name, metadata=metadata)
+            Path(name).replace(target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot write {target}: {error}") from error

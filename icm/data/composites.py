@@ -31,9 +31,12 @@ from icm.data.sprites import SpriteStock, cut_out, mean_colour
 
 Plane = NDArray[np.uint8]
 
+PLAIN_GROUND = 0.06
+GROUND_SHARES = (0.35, 0.45, 0.2)  # backgrounds, unlabelled, photographs (what they show distracts)
+
 # Pictures of these categories show what a photograph of the key may be taken for.
 CONFUSABLE = {
-    "person": frozenset({"person", "Faces", "Faces_easy", "BACKGROUND_Google"}),
+    "person": frozenset({"person", "Faces", "Faces_easy", "BACKGROUND_Google", "scene"}),
     "cat": frozenset({"cat", "wild_cat", "cougar_body", "cougar_face", "Leopards"}),
 }
 
@@ -47,12 +50,14 @@ class Cast:
         target: as seen in the target: the same, or of the same kind.
         barred: categories that must appear in neither picture beside it.
         colour: its mean colour, 3, in [0, 255].
+        made_up_company: share of made-up objects beside it, so that being made up tells nothing.
     """
 
     reference: Sprite
     target: Sprite
     barred: frozenset[str]
     colour: NDArray[np.float32]
+    made_up_company: float = 0.12
 
 
 class CompositeMaker:
@@ -65,8 +70,16 @@ class CompositeMaker:
 
     def __init__(self, pictures: TrainingPictures, settings: PairSettings) -> None:
         self._settings = settings
-        self._backgrounds = pictures.backgrounds
-        self._unlabelled = pictures.unlabelled
+        shares = zip(
+            (pictures.backgrounds, pictures.unlabelled, pictures.photographs),
+            GROUND_SHARES,
+            strict=True,
+        )
+        grounds = [(members, share) for members, share in shares if members]
+        self._grounds = [members for members, _ in grounds]
+        weights = np.array([share for _, share in grounds])
+        self._ground_shares = weights / max(weights.sum(), 1e-9)
+        self._skins = pictures.unlabelled or pictures.backgrounds
         self._stock = SpriteStock(
             pictures.cutouts,
             pictures.photographs,
@@ -101,13 +114,22 @@ class CompositeMaker:
         )
 
     def crowd(
-        self, sprites: int, barred: frozenset[str], rng: Generator, difficulty: float
+        self,
+        count: int,
+        barred: frozenset[str],
+        rng: Generator,
+        difficulty: float,
+        *,
+        made_up: float = 0.12,
     ) -> list[Placed]:
-        """Other objects of none of the barred categories, posed at random."""
-        return [
-            self._posed(cut_out(self._stock.draw(rng, without=barred), rng), rng, difficulty)
-            for _ in range(sprites)
+        """Other objects of none of the barred categories; a share of them is made up."""
+        sprites = [
+            self._object(rng).view(rng)
+            if rng.random() < made_up
+            else cut_out(self._stock.draw(rng, without=barred), rng)
+            for _ in range(count)
         ]
+        return [self._posed(sprite, rng, difficulty) for sprite in sprites]
 
     def empty_scene(self, barred: frozenset[str], rng: Generator, difficulty: float) -> Scene:
         """A scene with one to three salient objects, none of a barred category."""
@@ -136,10 +158,10 @@ class CompositeMaker:
         made = self._object(rng)
         reference, target = made.view(rng), made.view(rng)
         colour = mean_colour(Picture("", "", "", reference.image, reference.alpha))
-        return Cast(reference, target, frozenset(), colour)
+        return Cast(reference, target, frozenset(), colour, made_up_company=0.45)
 
     def _object(self, rng: Generator) -> MadeUpObject:
-        skins = self._unlabelled or self._backgrounds
+        skins = self._skins
         skin = skins[int(rng.integers(len(skins)))].image if skins else None
         return draw_object(rng, size=self._settings.size, skin=skin)
 
@@ -163,7 +185,8 @@ class CompositeMaker:
         settings = self._settings
         most = between(settings.distractors_easy, settings.distractors_hard, difficulty)
         count = int(rng.integers(0, int(np.floor(most + rng.random())) + 1))
-        others = self.crowd(count, cast.barred, rng, difficulty)
+        company = cast.made_up_company
+        others = self.crowd(count, cast.barred, rng, difficulty, made_up=company)
         if others and rng.random() < between(0.15, 0.5, difficulty):
             twin = self._stock.of_like_colour(cast.colour, rng, without=cast.barred)
             others[0] = self._posed(cut_out(twin, rng), rng, difficulty)
@@ -182,11 +205,9 @@ class CompositeMaker:
 
     def _background(self, barred: frozenset[str], rng: Generator) -> Plane:
         size = self._settings.size
-        draw = rng.random()
-        if draw < 0.06 or not (self._backgrounds or self._unlabelled):
+        if not self._grounds or rng.random() < PLAIN_GROUND:
             return _plain(rng, size)
-        use_scene = bool(self._backgrounds) and (draw < 0.55 or not self._unlabelled)
-        pictures = self._backgrounds if use_scene else self._unlabelled
+        pictures = self._grounds[int(rng.choice(len(self._grounds), p=self._ground_shares))]
         for _ in range(20):
             picture = pictures[int(rng.integers(len(pictures)))]
             if picture.category not in barred:

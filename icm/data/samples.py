@@ -34,7 +34,7 @@ class Picture:
 
     Attributes:
         name: path below the data's root, with forward slashes.
-        category: kind of thing that it shows, empty for scenes.
+        category: kind of thing that it shows; of a background, `scene` (may show people) or `shop`.
         source: collection that it comes from.
         image: uint8 h w 3, RGB. Of a cut-out: its foreground colours.
         alpha: uint8 h w, or None for pictures without labels.
@@ -180,7 +180,8 @@ def _decode(root: Path, files: list[tuple[str, Path]]) -> Iterator[Described]:
         elif role == "photo":
             planes = _photo_planes(path, LONGEST[role])
         else:
-            category = category if role == "unlabelled" else ""
+            if role == "background":  # scene_image_0004.jpg, shop_Apple_003.jpg
+                category = path.stem.partition("_")[0]
             planes = _reduced(read_image(path), LONGEST[role])
         yield name, category, source, role, planes
 
@@ -198,9 +199,14 @@ def _cutout_planes(path: Path, longest: int) -> Plane:
     spread = cv2.GaussianBlur(premultiplied, (0, 0), 3)
     known = premultiplied[..., 3:]
     ahead = premultiplied[..., :3] / np.maximum(known, 1e-3)
-    behind = spread[..., :3] / np.maximum(spread[..., 3:], 1e-6)
+    behind = (spread[..., :3] + 1e-4 * _mean_colour(premultiplied)) / (spread[..., 3:] + 1e-4)
     straight = np.where(known > 0.02, ahead, behind)
     return np.clip(np.dstack([straight, known * 255]) + 0.5, 0, 255).astype(np.uint8)
+
+
+def _mean_colour(premultiplied_hw4: NDArray[np.float32]) -> NDArray[np.float32]:
+    total = premultiplied_hw4.reshape(-1, 4).sum(0, dtype=np.float64)
+    return np.asarray(total[:3] / total[3], np.float32)
 
 
 def _photo_planes(path: Path, longest: int) -> Plane:
@@ -214,7 +220,7 @@ def _photo_planes(path: Path, longest: int) -> Plane:
     width = max(3, round(0.018 * max(mask.shape))) | 1
     kernel = np.ones((width, width), np.uint8)
     solid = (mask > 127).astype(np.uint8)
-    band = (cv2.dilate(solid, kernel) != cv2.erode(solid, kernel)) | (cv2.absdiff(alpha, mask) > 64)
+    band = (cv2.dilate(solid, kernel) != cv2.erode(solid, kernel)) | (cv2.absdiff(alpha, mask) > 32)
     coloured = _reduced(np.dstack([image, alpha]), longest)
     uncertain = _reduced(np.where(band, 255, 0).astype(np.uint8), longest)
     size = (coloured.shape[1], coloured.shape[0])

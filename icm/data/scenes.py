@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ Floats = NDArray[np.float32]
 
 TRIES = 6
 LEAST_VISIBLE = 0.5  # of the object's area, within the frame
+SHADOWED = 0.3  # of the objects
 LEAST_UNCOVERED = 0.55  # of what is within the frame, after objects in front of it
 
 
@@ -150,12 +152,25 @@ def compose(scene: Scene, rng: Generator, *, colour_strength: float, damage: flo
     alpha = np.zeros((size, size), np.float32)
     if scene.item is not None:
         layer = place(scene.item.sprite, scene.item.pose, size)
-        canvas, alpha = over(layer, canvas), layer[..., 3]
+        alpha = layer[..., 3]
+        if rng.random() < SHADOWED:
+            canvas = shadowed(canvas, alpha, rng)
+        canvas = over(layer, canvas)
     for layer in _allowed([place(p.sprite, p.pose, size) for p in scene.before], alpha):
         canvas, alpha = over(layer, canvas), visible(alpha, [layer])
     picture = to_bytes(light_gradient(canvas, rng, colour_strength))
     picture = degrade(jitter_colours(picture, rng, colour_strength), rng, damage)
     return View(picture, to_bytes(alpha), np.full((size, size), 255, np.uint8))
+
+
+def shadowed(scene_hw3: Floats, alpha_hw: Floats, rng: Generator) -> Floats:
+    """The scene with the object's soft shadow on it, which is no part of its matte."""
+    size = alpha_hw.shape[0]
+    shift = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+    shift[:, 2] = rng.uniform((-0.08, 0.0), (0.08, 0.08)) * size
+    moved_alpha = cv2.warpAffine(alpha_hw, shift, (size, size))
+    soft = cv2.GaussianBlur(moved_alpha, (0, 0), float(rng.uniform(0.015, 0.05)) * size)
+    return np.asarray(scene_hw3 * (1 - np.float32(rng.uniform(0.2, 0.6)) * soft[..., None]))
 
 
 def _allowed(layers: Sequence[Floats], alpha: Floats) -> list[Floats]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from icm.data.compositing import Sprite
 from icm.data.groups import LOOK_ALIKE, by_category
 from icm.data.samples import PICTOGRAMS, Picture
+from icm.errors import InputError
 
 LEAST_PHOTO_OBJECT = 0.02
 CLOSEST_OF = 12
@@ -34,6 +35,9 @@ class SpriteStock:
         photographs: photographs with masks.
         photo_share: how often a photograph is cut out, of all draws.
         pictogram_share: how often a drawn pictogram is taken, of the other draws.
+
+    Raises:
+        InputError: there is nothing to draw.
     """
 
     def __init__(
@@ -53,7 +57,11 @@ class SpriteStock:
             (by_category(real), (1 - photo_share) * (1 - pictogram_share), False),
         )
         shelves = [shelf for shelf in wanted if shelf[0] and shelf[1] > 0]
+        if not shelves:
+            raise InputError("no cut-outs to compose pictures of: train/cutouts holds none in use")
         self._shelves = [(shelf, from_photo) for shelf, _, from_photo in shelves]
+        self._categories = [list(shelf) for shelf, _ in self._shelves]
+        self._all_categories = frozenset().union(*self._categories)
         self._shares = _normalised([share for _, share, _ in shelves])
         self._within = [
             _normalised([len(members) ** 0.6 for members in shelf.values()])
@@ -61,11 +69,20 @@ class SpriteStock:
         ]
 
     def draw(self, rng: Generator, *, without: frozenset[str] = frozenset()) -> Stocked:
-        """An object of none of the categories in `without`."""
+        """An object of none of the categories in `without`.
+
+        Raises:
+            InputError: there are no others.
+        """
+        if self._all_categories <= without:
+            raise InputError(
+                f"cut-outs of another kind than {', '.join(sorted(without))} are needed"
+            )
         while True:
             number = int(rng.choice(len(self._shelves), p=self._shares))
             shelf, from_photo = self._shelves[number]
-            category = list(shelf)[int(rng.choice(len(shelf), p=self._within[number]))]
+            categories = self._categories[number]
+            category = categories[int(rng.choice(len(categories), p=self._within[number]))]
             if category in without:
                 continue
             members = shelf[category]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from icm.errors import InputError
 
-FORMAT = 3
+FORMAT = 5
 
 Planes = NDArray[np.uint8]
 

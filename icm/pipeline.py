@@ -150,8 +150,8 @@ class Matting:
         """
         check_model(reference, self.config.name, self.fingerprint)
         picture = target if isinstance(target, Picture) else read_image(target)
-        (prediction,) = self._predict([picture], reference)
-        return self._finished(picture, prediction)
+        (prediction,) = self.predict([picture], reference)
+        return self.finish(picture, prediction)
 
     def stream(
         self,
@@ -189,7 +189,7 @@ class Matting:
         for item in pictures:
             full = len(group) == most
             other = isinstance(item, Failure) or (
-                bool(group) and self._input_size(item) != self._input_size(group[0])
+                bool(group) and self.input_size(item) != self.input_size(group[0])
             )
             if group and (full or other):
                 yield group
@@ -208,7 +208,7 @@ class Matting:
         if isinstance(group, Failure):
             return [finisher.submit(Failure, group.name, group.error)]
         try:
-            predictions = self._predict(group, reference)
+            predictions = self.predict(group, reference)
         except IcmError as error:
             return [finisher.submit(Failure, picture.name, error) for picture in group]
         return [
@@ -218,7 +218,7 @@ class Matting:
 
     def _finished_or_failure(self, picture: Picture, prediction: Prediction) -> Matte | Failure:
         try:
-            return self._finished(picture, prediction)
+            return self.finish(picture, prediction)
         except IcmError as error:
             return Failure(picture.name, error)
 
@@ -227,7 +227,7 @@ class Matting:
     ) -> tuple[Example, NDArray[np.uint8]]:
         picture = read_image(image)
         mask_hw = mask_of(picture) if mask is None else read_mask(mask, picture.size)
-        size = self._input_size(picture)
+        size = self.input_size(picture)
         small_mask_hw = resize(mask_hw, size)
         noise = self._noise(*size)
         with self._running():
@@ -238,9 +238,13 @@ class Matting:
             )
         return _on_cpu(example), _thumbnail(picture, mask_hw)
 
-    def _predict(self, pictures: Sequence[Picture], reference: Reference) -> list[Prediction]:
-        """One pass over pictures of the same input size; results on the CPU, each of batch 1."""
-        size = self._input_size(pictures[0])
+    def predict(self, pictures: Sequence[Picture], reference: Reference) -> list[Prediction]:
+        """One pass over pictures of the same input size; results on the CPU, each of batch 1.
+
+        With `input_size` and `finish` it is what `stream` is made of, for callers that schedule the
+        work themselves.
+        """
+        size = self.input_size(pictures[0])
         with self._running():
             prediction = self._built.model(
                 self._tensor([picture.at(size) for picture in pictures]),
@@ -255,7 +259,7 @@ class Matting:
             for index in range(len(pictures))
         ]
 
-    def _finished(self, picture: Picture, prediction: Prediction) -> Matte:
+    def finish(self, picture: Picture, prediction: Prediction) -> Matte:
         """From the network's prediction to a matte at the picture's own size."""
         confidence = float(prediction.confidence_b[0])
         present = confidence >= self.config.finish.present_threshold
@@ -291,7 +295,8 @@ class Matting:
             alpha = resize(small, picture.size)
         return alpha, trimap_from_alpha(alpha)
 
-    def _input_size(self, picture: Picture) -> tuple[int, int]:
+    def input_size(self, picture: Picture) -> tuple[int, int]:
+        """Height and width at which the network sees a picture."""
         return input_size(picture.size, self.config.input, self._built.model.backbone.stride)
 
     def _drawn_noise(self, height: int, width: int) -> Noise:

@@ -5,10 +5,13 @@ ICPR 2020, arXiv 2006.14970; by pymatting. Without it a cut-out's edge keeps the
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
 _SURE = 0.999  # from here on the picture's own colour is kept, bit by bit
+_ONE_AT_A_TIME = threading.Lock()  # numba may end the process where two threads are in one kernel
 _MARGIN = 16  # pixels beyond the object that get colours too, for whoever resizes the cut-out
 
 
@@ -41,7 +44,8 @@ def estimate_foreground(
         return foreground
     from pymatting import estimate_foreground_ml  # noqa: PLC0415 - slow to import, not always needed
 
-    estimated = estimate_foreground_ml(inner_image, inner_alpha)
+    with _ONE_AT_A_TIME:  # it uses all cores by itself
+        estimated = estimate_foreground_ml(inner_image, inner_alpha)
     sure = (inner_alpha >= _SURE)[..., np.newaxis]
     foreground[box] = np.clip(np.where(sure, inner_image, estimated), 0, 1)
     return foreground

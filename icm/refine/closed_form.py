@@ -18,7 +18,6 @@ _MEGAPIXELS = 0.5  # solved at once: some 4 s and 0.5 GB on one core
 _REACH = 2  # pixels: a 3 x 3 window at the unknown's border touches no further
 _WINDOW = 3  # smaller pictures are padded to one window
 _SHIFTS = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)  # of the preconditioner, the next on failure
-_ALL = 0.9999  # a mean of ones, short of rounding
 
 
 def closed_form_alpha(
@@ -49,15 +48,17 @@ def closed_form_alpha(
     alpha = np.array(trimap, dtype=np.float32)
     if not unknown.any():
         return alpha
-    box = _box(unknown)
+    tight = trimap[_box(unknown, _REACH)]
+    scale = min(1.0, float(np.sqrt(megapixels * 1e6 / tight.size)))
+    box = _box(unknown, int(np.ceil(_REACH / scale)))
     inner_image, inner_trimap = image[box], trimap[box]
-    scale = min(1.0, float(np.sqrt(megapixels * 1e6 / inner_trimap.size)))
     if scale == 1:
         solved = _solve(inner_image, inner_trimap)
     else:
         height, width = (max(1, round(side * scale)) for side in inner_trimap.shape)
-        small = _shrunk_trimap(inner_trimap, (height, width))
-        solved = guided_upsampling(_solve(resize(inner_image, (height, width)), small), inner_image)
+        small_image = resize(inner_image, (height, width))
+        small_alpha = _solve(small_image, _shrunk_trimap(inner_trimap, (height, width)))
+        solved = guided_upsampling(small_alpha, inner_image)
     alpha[box] = np.where(unknown[box], solved, inner_trimap)
     return alpha
 
@@ -81,20 +82,23 @@ def _solve(image: NDArray[np.float32], trimap: NDArray[np.float32]) -> NDArray[n
     return np.asarray(alpha[:height, :width], np.float32)
 
 
-def _box(region: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The rows and columns that the region's pixels share a window with."""
+def _box(region: NDArray[np.bool_], reach: int) -> tuple[slice, slice]:
+    """The rows and columns of the region, and `reach` more on each side."""
     rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
     return (
-        slice(max(0, rows[0] - _REACH), rows[-1] + _REACH + 1),
-        slice(max(0, columns[0] - _REACH), columns[-1] + _REACH + 1),
+        slice(max(0, rows[0] - reach), rows[-1] + reach + 1),
+        slice(max(0, columns[0] - reach), columns[-1] + reach + 1),
     )
 
 
 def _shrunk_trimap(trimap: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Sure only where all pixels below are."""
-    mean_background = resize(trimap == 0, size)
-    mean_foreground = resize(trimap == 1, size)
+    """Known where half of the pixels below are; a stroke too thin for that is kept wherever it is.
+
+    A kind that is known in the trimap is known in the result too: without one the solution would
+    be a constant.
+    """
     shrunk = np.full(size, 0.5, np.float32)
-    shrunk[mean_background > _ALL] = 0
-    shrunk[mean_foreground > _ALL] = 1
+    for value in (0, 1):
+        share = resize(trimap == value, size)
+        shrunk[share >= 0.5 if share.max() >= 0.5 else share > 0] = value
     return shrunk

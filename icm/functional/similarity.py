@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from einops import einsum, rearrange
 from torch import Tensor
@@ -40,9 +41,10 @@ def softmax_similarity(
         use_scale: multiply the products by c^-0.5 first.
 
     Returns:
-        b m n; each valid row sums to 1 over n, rows of padding are 0.
+        b m n, float32 or wider; each valid row sums to 1 over n, rows of padding are 0.
     """
     scale = reference_bmc.shape[-1] ** -0.5 if use_scale else 1.0
     product_bmn = einsum(reference_bmc, target_bnc, "b m c, b n c -> b m n") * scale
-    attention_bmn = (product_bmn / temperature).softmax(dim=-1)
+    wide = torch.promote_types(product_bmn.dtype, torch.float32)
+    attention_bmn = (product_bmn / temperature).softmax(dim=-1, dtype=wide)
     return attention_bmn * rearrange(valid_bm, "b m -> b m 1")

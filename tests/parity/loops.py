@@ -171,7 +171,7 @@ def one_way_attention(query, context, state, name, heads):
             mixed[m, part] = softmax(k[:, part] @ q[m, part] / math.sqrt(width)) @ v[:, part]
     query = norm(query + linear(mixed, "attn.out_proj"), "norm2")
     hidden = linear(query, "mlp.lin1")
-    gelu = hidden * 0.5 * (1 + np.vectorize(math.erf)(hidden / math.sqrt(2)))
+    gelu = hidden * 0.5 * (1 + np.vectorize(math.erf, otypes=[float])(hidden / math.sqrt(2)))
     return query + linear(gelu, "mlp.lin2")
 
 

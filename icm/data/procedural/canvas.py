@@ -44,10 +44,10 @@ class Canvas:
             finer,
         )
 
-    def samples(self, points_n2: Floats) -> NDArray[np.int32]:
-        """Object units to samples, n 2."""
+    def samples(self, points_x2: Floats) -> NDArray[np.int32]:
+        """Object units to samples; any shape that ends in 2."""
         scale = self.colours.shape[0] / (2 * self.reach)
-        return np.asarray(np.round((points_n2 + self.reach) * scale), np.int32)
+        return np.asarray(np.round((points_x2 + self.reach) * scale), np.int32)
 
     def width(self, units: float) -> int:
         """A width in object units, in samples, at least one."""
@@ -59,9 +59,9 @@ class Canvas:
         cv2.fillPoly(self.colours, [corners], _scalar(colour_3))
         cv2.fillPoly(self.cover, [corners], 255)
 
-    def stroke(self, points_n2: Floats, width: int, colour_3: Floats) -> None:
-        """Draws an open line through the points."""
-        corners = [self.samples(points_n2)]
+    def strokes(self, lines_kn2: Floats, width: int, colour_3: Floats) -> None:
+        """Draws k open lines, each through its n points."""
+        corners = list(self.samples(lines_kn2))
         cv2.polylines(self.colours, corners, False, _scalar(colour_3), width)
         cv2.polylines(self.cover, corners, False, 255, width)
 

@@ -24,6 +24,7 @@ Plane = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 STEPS = 5  # points along a hair
+SHADES = 12  # of each colour channel of the hairs
 AT_OUTLINE = 0.6  # of the hairs: they make the matte
 
 
@@ -58,15 +59,18 @@ class Furred:
         relief = self.body.relief(turn, side)
         base = self.material.colours(relief.points_n3)
         canvas = _based(relief, light.shade(base, relief.normals_n3, 0.0), side)
-        for number, (points, colour) in enumerate(self._hairs(relief, base, turn, light, rng)):
+        paths, colours = self._hairs(relief, base, turn, light, rng)
+        shades, shade = np.unique(np.round(colours * SHADES), axis=0, return_inverse=True)
+        for number in rng.permutation(len(shades)):  # hairs of one shade are drawn in one go
             thickness = canvas.width(self.thickness * (1.0 if number % 2 else 0.6))
-            canvas.stroke(points, thickness, colour)
+            colour = np.asarray(shades[number] / SHADES, np.float32)
+            canvas.strokes(paths[shade.ravel() == number], thickness, colour)
         return canvas.sprite()
 
     def _hairs(
         self, relief: Relief, base_n3: Floats, turn_33: Floats, light: Light, rng: Generator
-    ) -> list[tuple[Floats, Floats]]:
-        """Points k 2 and colour of each hair, those facing the viewer first."""
+    ) -> tuple[Floats, Floats]:
+        """Points k n 2 and colours k 3 of the hairs."""
         facing = relief.normals_n3[:, 2]
         edge = np.flatnonzero(facing < 0.45)
         count = int(self.hairs * AT_OUTLINE) if len(edge) else 0
@@ -83,14 +87,13 @@ class Furred:
         growth = relief.normals_n3[roots, :2] + lie[:2] + rng.normal(0, 0.3, (len(roots), 2))
         lengths = self.length * rng.uniform(0.4, 1.0, (len(roots), 1))
         sideways = growth[:, ::-1] * np.array([1, -1]) * rng.normal(0, self.curl, (len(roots), 1))
-        along = np.linspace(0, 1, STEPS)[:, None, None]
-        paths = start + lengths * (along * growth + along**2 * sideways)
+        along = np.linspace(0, 1, STEPS)[None, :, None]
+        paths = start[:, None] + lengths[:, None] * (
+            along * growth[:, None] + along**2 * sideways[:, None]
+        )
         lit = light.shade(base_n3[roots], relief.normals_n3[roots], 0.15)
-        brightness = rng.uniform(0.6, 1.35, (len(roots), 1)).astype(np.float32)
-        return [
-            (np.asarray(paths[:, k], np.float32), np.asarray(lit[k] * brightness[k], np.float32))
-            for k in range(len(roots))
-        ]
+        lit = lit * rng.uniform(0.6, 1.35, (len(roots), 1)).astype(np.float32)
+        return np.asarray(paths, np.float32), np.asarray(np.clip(lit, 0, 1), np.float32)
 
 
 def draw_furred(rng: Generator, side: int, skin: Plane | None) -> Furred:

@@ -23,7 +23,7 @@ Plane = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 REACH = 1.9
-FINER = 2
+FINER = 3
 FORMS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     # Axes that bound the unit form together as a round body, and axes that bound it one by one.
     "ball": ((0, 1, 2), ()),

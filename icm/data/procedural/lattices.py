@@ -54,7 +54,7 @@ class Lattice:
         canvas = Canvas.empty(self.side, REACH)
         width = canvas.width(self.width)
         for number in np.argsort(pieces[:, :, 2].mean(1)):
-            canvas.stroke(pieces[number, :, :2], width, paints[number])
+            canvas.strokes(pieces[number : number + 1, :, :2], width, paints[number])
         return canvas.sprite()
 
 

@@ -76,7 +76,7 @@ class Plant:
             if filled:
                 canvas.polygon(points[:, :2], colour)
             else:
-                canvas.stroke(points[:, :2], canvas.width(self.stem_width), colour)
+                canvas.strokes(points[None, :, :2], canvas.width(self.stem_width), colour)
         return canvas.sprite()
 
 

@@ -55,12 +55,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Hits:
-    """Where rays meet a part: `met` bool n, depth n, unit-form points n 3, normals n 3."""
+    """Where rays meet a part.
 
-    met: NDArray[np.bool_]
-    depth: Floats
-    points: Floats
-    normals: Floats
+    Attributes:
+        rays_m: numbers of the rays that meet it.
+        depth_m: how far along the ray.
+        points_m3: places on the unit form.
+        normals_m3: unit normals in the object's space.
+    """
+
+    rays_m: NDArray[np.int64]
+    depth_m: Floats
+    points_m3: Floats
+    normals_m3: Floats
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,6 @@ class Jointed:
         reach = float(np.linalg.norm(part.radii_3))
         low = np.clip(canvas.samples(middle[:2] - reach), 0, samples)
         high = np.clip(canvas.samples(middle[:2] + reach) + 1, 0, samples)
-        window = np.s_[low[1] : high[1], low[0] : high[0]]
         unit = np.float32(2 * REACH / samples)
         across, down = np.meshgrid(
             (np.arange(low[0], high[0], dtype=np.float32) + 0.5) * unit - REACH,
@@ -97,14 +103,16 @@ class Jointed:
         )
         origins = np.stack([across.ravel(), down.ravel()], 1) @ turn_33[:2]
         hits = meet(part, np.asarray(origins, np.float32), turn_33[2])
-        seen = hits.met & (hits.depth > nearest_hw[window].ravel())
+        rows, columns = np.divmod(hits.rays_m, max(across.shape[1], 1))
+        rows, columns = rows + low[1], columns + low[0]
+        seen = hits.depth_m > nearest_hw[rows, columns]
+        rows, columns = rows[seen], columns[seen]
         material = self.materials[part.material]
-        normals = np.asarray(hits.normals[seen] @ turn_33.T, np.float32)
-        colours = light.shade(material.colours(hits.points[seen]), normals, material.gloss)
-        shown = seen.reshape(across.shape)
-        nearest_hw[window][shown] = hits.depth[seen]
-        canvas.colours[window][shown] = (colours * 255 + 0.5).astype(np.uint8)
-        canvas.cover[window][shown] = 255
+        normals = np.asarray(hits.normals_m3[seen] @ turn_33.T, np.float32)
+        colours = light.shade(material.colours(hits.points_m3[seen]), normals, material.gloss)
+        nearest_hw[rows, columns] = hits.depth_m[seen]
+        canvas.colours[rows, columns] = (colours * 255 + 0.5).astype(np.uint8)
+        canvas.cover[rows, columns] = 255
 
 
 def meet(part: Part, origins_n3: Floats, ray_3: Floats) -> Hits:
@@ -135,17 +143,16 @@ def meet(part: Part, origins_n3: Floats, ray_3: Floats) -> Hits:
         near = (-np.sign(ray[axis]) - local[:, axis]) / ray[axis]
         face = np.where(far < leave, axis, face)
         enter, leave = np.maximum(enter, near), np.minimum(leave, far)
-    met = enter < leave
-    depth = np.where(met, leave, 0).astype(np.float32)
-    points = local + depth[:, None] * ray
+    rays = np.flatnonzero(enter < leave)
+    depth, face = leave[rays].astype(np.float32), face[rays]
+    points = local[rays] + depth[:, None] * ray
     normals = np.zeros_like(points)
-    curved = face == -1
-    normals[:, round_axes] = np.where(curved[:, None], points[:, round_axes], 0)
+    normals[:, round_axes] = np.where(face[:, None] == -1, points[:, round_axes], 0)
     for axis in flat_axes:
         normals[:, axis] = np.where(face == axis, np.sign(ray[axis]), normals[:, axis])
     normals = normals / part.radii_3
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-6
-    return Hits(met, depth, points, np.asarray(normals @ part.axes_33.T, np.float32))
+    return Hits(rays, depth, points, np.asarray(normals @ part.axes_33.T, np.float32))
 
 
 def draw_jointed(rng: Generator, side: int, skin: Plane | None) -> Jointed:

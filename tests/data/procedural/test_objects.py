@@ -126,6 +126,7 @@ def test_rays_meet_a_part_where_marching_does(form):
     origins = plane @ turn[:2]
     hits = meet(part, origins, turn[2])
     depths = np.linspace(1.5, -1.5, 3001)
+    met = missed = 0
     for number in range(0, len(origins), 7):
         points = origins[number] + depths[:, None] * turn[2]
         local = (points - part.centre_3) @ part.axes_33 / part.radii_3
@@ -136,12 +137,15 @@ def test_rays_meet_a_part_where_marching_does(form):
         else:
             inside = (local[:, 0] ** 2 + local[:, 2] ** 2 < 1) & (np.abs(local[:, 1]) < 1)
         if inside.sum() > 2:
-            assert hits.met[number]
-            assert hits.depth[number] == pytest.approx(depths[inside.argmax()], abs=2e-3)
-            assert np.linalg.norm(hits.normals[number]) == pytest.approx(1, abs=1e-3)
-            assert hits.normals[number] @ turn[2] > -1e-3, "the surface faces the viewer"
+            (place,) = np.flatnonzero(hits.rays_m == number)
+            assert hits.depth_m[place] == pytest.approx(depths[inside.argmax()], abs=2e-3)
+            assert np.linalg.norm(hits.normals_m3[place]) == pytest.approx(1, abs=1e-3)
+            assert hits.normals_m3[place] @ turn[2] > -1e-3, "the surface faces the viewer"
+            met += 1
         elif not inside.any():
-            assert not hits.met[number] or inside.sum() == 0
+            assert number not in hits.rays_m
+            missed += 1
+    assert met > 5 and missed > 5
 
 
 def test_textures_stay_on_the_surface():

@@ -33,8 +33,8 @@ class TrainingFreeNetwork(nn.Module):
 
     Args:
         guidance: "similarity" as published: the sum of the reference tokens' attention over the
-            target, stretched to [0, 1]; "ridge": a classifier fitted to the references' foreground
-            and background, its score from -1 to 1 mapped to [0, 1].
+            target, stretched to [0, 1] after it was spread; "ridge": a classifier fitted to the
+            references' foreground and background, its score from -1 to 1 mapped to [0, 1].
         matching_level: which of `Features.maps` is matched.
         attention_level: which of `Features.attention` spreads the guidance.
         steps: how often it is spread; 0 for not at all.
@@ -97,13 +97,12 @@ class TrainingFreeNetwork(nn.Module):
             guidance_b1hw = 0.5 * (score_b1hw.clamp(-1, 1) + 1)
             confidence_b = peak_confidence(guidance_b1hw)
         else:
-            raw_b1hw = self._similarity(target_bchw, references_bchw, masks_b1hw)
-            guidance_b1hw = stretch(raw_b1hw)
-            confidence_b = contrast_confidence(raw_b1hw)
-        if self.steps:
-            attention_bhwn = self._attention(target)
-            for _ in range(self.steps):
-                guidance_b1hw = propagate(guidance_b1hw, attention_bhwn)
+            guidance_b1hw = self._similarity(target_bchw, references_bchw, masks_b1hw)
+            confidence_b = contrast_confidence(guidance_b1hw)
+        for _ in range(self.steps):
+            guidance_b1hw = propagate(guidance_b1hw, self._attention(target))
+        if self.guidance == "similarity":
+            guidance_b1hw = stretch(guidance_b1hw)
         # A sum of probabilities may exceed 1 by a rounding error.
         guidance_b1hw = guidance_b1hw.float().clamp(0, 1)
         size = (target.image_b3hw.shape[-2], target.image_b3hw.shape[-1])

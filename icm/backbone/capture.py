@@ -195,8 +195,8 @@ class QueriesAndKeys(nn.Module):
 
 def residual(resnet: Stock, x_bchw: Tensor) -> Tensor:
     """A residual block without time embedding, its activations in place."""
-    y_bchw: Tensor = resnet.conv1(F.silu(resnet.norm1(x_bchw), inplace=True))
-    y_bchw = resnet.conv2(F.silu(resnet.norm2(y_bchw), inplace=True))
+    hidden_bchw = resnet.conv1(F.silu(resnet.norm1(x_bchw), inplace=True))
+    y_bchw: Tensor = resnet.conv2(F.silu(resnet.norm2(hidden_bchw), inplace=True))
     if resnet.conv_shortcut is not None:
         x_bchw = resnet.conv_shortcut(x_bchw)
     y_bchw.add_(x_bchw)

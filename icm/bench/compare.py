@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from icm.bench.routes import PUBLISHED, Route, make_pair, make_route, with_random_weights
-from icm.bench.stages import PeakMemory, Stages, count_flops, load_average, machine
+from icm.bench.stages import PeakMemory, Stages, count_flops, load_average, machine, medians
 from icm.build import choose_device
 from icm.config.diffusion import DiffusionBackboneConfig
 from icm.config.model import ModelConfig
@@ -79,9 +79,10 @@ def compare(config: ModelConfig, plan: Plan) -> dict[str, Any]:
         for name, route in routes.items()
     }
     if PUBLISHED in plan.paths:
-        slow = measured[PUBLISHED]["seconds"]["total"]
         for name in set(plan.paths) - {PUBLISHED}:
-            measured[name]["times_faster"] = round(slow / measured[name]["seconds"]["total"], 2)
+            for clock in ("seconds", "processor_seconds"):
+                slow, fast = (measured[n][clock]["total"] for n in (PUBLISHED, name))
+                measured[name][f"times_fewer_{clock}"] = round(slow / fast, 2)
     return {
         "machine": machine(device),
         "one_minute_load": loads,
@@ -100,10 +101,11 @@ def _comparable(name: str, plan: Plan) -> bool:
 
 def _timing(stages: Stages, route: Route) -> dict[str, Any]:
     return {
-        "seconds": stages.medians(),
-        "seconds_of_each_run": {
-            name: [round(seconds, 3) for seconds in runs] for name, runs in stages.runs.items()
-        },
+        "seconds": medians(stages.wall),
+        "processor_seconds": medians(stages.processor),
+        "total_seconds_of_each_run": [
+            round(sum(run), 3) for run in zip(*stages.wall.values(), strict=True)
+        ],
         "reference_seconds_once": route.reference_seconds,
     }
 

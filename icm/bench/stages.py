@@ -23,46 +23,58 @@ GIB = 2**30
 SAMPLE_SECONDS = 0.005
 
 
+Runs = dict[str, list[float]]
+
+
 class Stages:
     """Seconds spent in named stages, one list of runs for each.
 
     Args:
         device: synchronised at each border, so that work is counted where it belongs.
+
+    Attributes:
+        wall: seconds on the clock.
+        processor: seconds of all cores together; other programs do not make them longer.
     """
 
     def __init__(self, device: torch.device | None = None) -> None:
         self._device = device
-        self._open: dict[str, float] = {}
-        self.runs: dict[str, list[float]] = {}
+        self._open: dict[str, tuple[float, float]] = {}
+        self.wall: Runs = {}
+        self.processor: Runs = {}
 
     @contextlib.contextmanager
     def time(self, name: str) -> Iterator[None]:
         """Adds the time of the enclosed work to the current run of a stage."""
         self._synchronise()
-        start = time.perf_counter()
+        start, start_processor = time.perf_counter(), time.process_time()
         try:
             yield
         finally:
             self._synchronise()
-            self._open[name] = self._open.get(name, 0.0) + time.perf_counter() - start
+            wall, processor = self._open.get(name, (0.0, 0.0))
+            self._open[name] = (
+                wall + time.perf_counter() - start,
+                processor + time.process_time() - start_processor,
+            )
 
     def end_run(self) -> None:
         """Closes the current run of all stages."""
-        for name, seconds in self._open.items():
-            self.runs.setdefault(name, []).append(seconds)
+        for name, (wall, processor) in self._open.items():
+            self.wall.setdefault(name, []).append(wall)
+            self.processor.setdefault(name, []).append(processor)
         self._open = {}
-
-    def medians(self) -> dict[str, float]:
-        """Median seconds of each stage, and of the whole run as `total`."""
-        medians = {name: statistics.median(runs) for name, runs in self.runs.items()}
-        medians["total"] = statistics.median(
-            [sum(run) for run in zip(*self.runs.values(), strict=True)]
-        )
-        return {name: round(seconds, 4) for name, seconds in medians.items()}
 
     def _synchronise(self) -> None:
         if self._device is not None and self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+
+
+def medians(runs: Runs) -> dict[str, float]:
+    """Median seconds of each stage, and of whole runs as `total`."""
+    result = {name: statistics.median(seconds) for name, seconds in runs.items()}
+    result["total"] = statistics.median([sum(run) for run in zip(*runs.values(), strict=True)])
+    return {name: round(seconds, 4) for name, seconds in result.items()}
 
 
 class PeakMemory:

@@ -24,7 +24,6 @@ from icm.errors import OutputError, WeightsError
 from icm.weights.hashes import sha256_of
 
 PREFIX = "in_context_decoder."
-NAMED = 8  # faults that an error names one by one
 
 
 @dataclass(frozen=True)
@@ -62,22 +61,33 @@ def import_checkpoint(source: Path, target: Path) -> Imported:
             tensors are not those of the published model (each is named).
         OutputError: the target cannot be written.
     """
-    tensors = {name.removeprefix(PREFIX): value for name, value in _read_state(source).items()}
-    faults = _faults(tensors)
-    if faults:
-        listed = "; ".join(faults[:NAMED])
-        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        raise WeightsError(
-            f"{source} is not the published matting checkpoint, {len(faults)} tensors are wrong: "
-            f"{listed}{more}"
-        )
     tensors = {
         name: value.contiguous() if value.dtype == torch.int64 else value.float().contiguous()
-        for name, value in tensors.items()
+        for name, value in _checked(source).items()
     }
     _write(tensors, target)
     count = sum(value.numel() for value in tensors.values())
     return Imported(target, len(tensors), count, sha256_of(target))
+
+
+def check_head(path: Path) -> None:
+    """Checks that a file holds the tensors of the published head.
+
+    Raises:
+        WeightsError: it does not; each wrong tensor is named.
+    """
+    _checked(path)
+
+
+def _checked(source: Path) -> dict[str, Tensor]:
+    tensors = {name.removeprefix(PREFIX): value for name, value in _read_state(source).items()}
+    faults = _faults(tensors)
+    if faults:
+        raise WeightsError(
+            f"{source} is not the published matting checkpoint, {len(faults)} tensors are wrong: "
+            + "; ".join(faults)
+        )
+    return tensors
 
 
 def _read_state(source: Path) -> dict[str, Tensor]:

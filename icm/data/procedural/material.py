@@ -84,11 +84,10 @@ class Material:
         height, width = skin.shape[:2]
         around = np.abs(np.arctan2(points_n3[:, 0], points_n3[:, 2])) / np.float32(np.pi)
         along = np.clip(points_n3[:, 1] * 0.45 + 0.5, 0, 1)
-        rows = (along * (height - 1)).astype(np.float32)
-        columns = (around * (width - 1)).astype(np.float32)
-        sampled = cv2.remap(skin, columns[:, None], rows[:, None], cv2.INTER_LINEAR)
+        rows = (along * (height - 1)).astype(np.int64)
+        columns = (around * (width - 1)).astype(np.int64)
         tint = 0.6 + 0.4 * self.palette_k3[0]
-        return np.asarray(sampled[:, 0] * np.float32(1 / 255) * tint, np.float32)
+        return np.asarray(skin[rows, columns] * np.float32(1 / 255) * tint, np.float32)
 
 
 @dataclass(frozen=True)

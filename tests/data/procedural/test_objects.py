@@ -159,6 +159,14 @@ def test_textures_stay_on_the_surface():
         np.testing.assert_allclose(colours[::2], material.colours(points[::2]), atol=1e-5)
 
 
+@pytest.mark.parametrize("count", [0, 1, 40_000])
+def test_any_number_of_points_can_be_coloured(count):
+    points = np.full((count, 3), 0.3, np.float32)
+    for seed in range(20):
+        material = draw_material(np.random.default_rng(seed), SKIN)
+        assert material.colours(points).shape == (count, 3)
+
+
 def test_canvas_alpha_is_the_covered_share():
     canvas = Canvas.empty(64, 1.0)
     square = np.array([[-0.5, -0.5], [0.53, -0.5], [0.53, 0.4], [-0.5, 0.4]], np.float32)

@@ -38,7 +38,9 @@ def local_attention(value_bchw: Tensor, weight_bkphw: Tensor, kernel: int) -> Te
         w=width,
     )
     mixed_bkdhw = einsum(window_bkdphw, weight_bkphw, "b k d p h w, b k p h w -> b k d h w")
-    return rearrange(mixed_bkdhw, "b k d h w -> b (k d) h w")
+    # contiguous: for one head and item the strides are such that torch 2.13 on a CPU gives a wrong
+    # gradient of the batch norm behind it in evaluation mode
+    return rearrange(mixed_bkdhw, "b k d h w -> b (k d) h w").contiguous()
 
 
 class ContextualTransformer(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import einsum, reduce
+from einops import einsum, rearrange, reduce, repeat
 from torch import Tensor, nn
 
 from icm.blocks.adapters import over_grid
@@ -64,7 +64,7 @@ class GraphSmoothing(nn.Module):
     def __init__(self, channels: int, *, detach_adjacency: bool = False) -> None:
         super().__init__()
         self.score = None if detach_adjacency else nn.Conv2d(channels, 1, 1)
-        self.graph = ConsensusGraph(
+        self.layer = ConsensusGraph(
             channels, residual=self.residual, detach_adjacency=detach_adjacency
         )
 
@@ -74,7 +74,7 @@ class GraphSmoothing(nn.Module):
             score_b1hw = reduce(x_bchw, "b c h w -> b 1 h w", "mean")
         else:
             score_b1hw = self.score(x_bchw)
-        return over_grid(self.graph, x_bchw, score_b1hw)
+        return over_grid(self.layer, x_bchw, score_b1hw)
 
 
 class GraphConvolution(GraphSmoothing):
@@ -134,7 +134,7 @@ class MatchedGraph(nn.Module):
         same = channels == guide_channels
         self.project = nn.Identity() if same else nn.Linear(guide_channels, channels)
         self.pair = nn.Conv2d(2 * channels, channels, 1)
-        self.graph = ConsensusGraph(channels, residual=residual, detach_adjacency=detach_adjacency)
+        self.layer = ConsensusGraph(channels, residual=residual, detach_adjacency=detach_adjacency)
 
     def forward(
         self, x_bchw: Tensor, guide_bmc: Tensor, valid_bm: Tensor, mask_bm: Tensor
@@ -150,11 +150,12 @@ class MatchedGraph(nn.Module):
         some_b11 = foreground_bm.any(dim=1)[:, None, None]
         other_bhw = torch.where(other_bhw > -2, other_bhw, torch.zeros_like(other_bhw))
         score_bhw = torch.where(some_b11, best_bhw - other_bhw, -torch.ones_like(best_bhw))
-        chosen_bhwm = F.one_hot(index_bhw, guide_bmc.shape[1]).to(token_bmc.dtype)
-        match_bchw = einsum(chosen_bhwm, token_bmc, "b h w m, b m c -> b c h w")
+        index_bnc = repeat(index_bhw, "b h w -> b (h w) c", c=x_bchw.shape[1])
+        match_bnc = token_bmc.gather(1, index_bnc)
+        match_bchw = rearrange(match_bnc, "b (h w) c -> b c h w", h=x_bchw.shape[2])
         match_bchw = match_bchw * some_b11.unsqueeze(1)
         node_bchw = self.pair(torch.cat([x_bchw, match_bchw], dim=1))
-        return over_grid(self.graph, node_bchw, score_bhw.unsqueeze(1))
+        return over_grid(self.layer, node_bchw, score_bhw.unsqueeze(1))
 
 
 def _most_similar(similarity_bhwm: Tensor, among_bm: Tensor) -> tuple[Tensor, Tensor]:

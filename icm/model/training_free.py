@@ -76,7 +76,8 @@ class TrainingFreeNetwork(nn.Module):
 
         Args:
             target: with maps, and with attention unless `steps` is 0.
-            examples: marked references; above 0.5 counts as marked.
+            examples: marked references; for "similarity" above 0.5 counts as marked, for "ridge" a
+                soft mask is a soft label. Their attention is not used.
 
         Returns:
             `alpha_b1hw` is the guidance after propagation, enlarged to the image: coarse, in [0, 1]
@@ -91,7 +92,7 @@ class TrainingFreeNetwork(nn.Module):
         check_examples(target, examples)
         target_bchw = self._map(target)
         references_bchw = [self._map(example.features) for example in examples]
-        masks_b1hw = [(example.mask_b1hw > 0.5).float() for example in examples]
+        masks_b1hw = [example.mask_b1hw for example in examples]
         if self.guidance == "ridge":
             score_b1hw = self.ridge(target_bchw, references_bchw, masks_b1hw)
             guidance_b1hw = 0.5 * (score_b1hw.clamp(-1, 1) + 1)
@@ -116,7 +117,7 @@ class TrainingFreeNetwork(nn.Module):
     ) -> Tensor:
         """Mean over the references of their tokens' summed attention."""
         guidance = [
-            self.similarity(target_bchw, reference_bchw, mask_b1hw).guidance_b1hw
+            self.similarity(target_bchw, reference_bchw, (mask_b1hw > 0.5).float()).guidance_b1hw
             for reference_bchw, mask_b1hw in zip(references_bchw, masks_b1hw, strict=True)
         ]
         return torch.stack(guidance).mean(dim=0)

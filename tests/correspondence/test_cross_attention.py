@@ -65,8 +65,7 @@ def test_contracts():
     rough = module.bfloat16()(target.bfloat16(), reference.bfloat16(), mask).guidance_b1hw
     assert torch.allclose(rough.float(), exact, rtol=0.2, atol=0.1)
     module.float()
-    # The softmax over the target's positions cancels what is equal for all of them: the key bias
-    # of the block and the bias of the target's own norm reach nothing by themselves.
+    # A softmax cancels what is equal for all that it runs over: the key bias has no gradient.
     module.attn_module.attn.k_proj.bias.requires_grad_(False)
     trained = {name for name, one in module.named_parameters() if one.requires_grad}
     assert len(trained) == len(list(module.parameters())) - 1

@@ -165,6 +165,16 @@ def test_bf16_runs_and_is_near():
     assert torch.allclose(rough.alpha_b1hw, exact, atol=0.1)
 
 
+@torch.no_grad()
+def test_autocast_runs_and_is_near():
+    target, example = _features(2, 0), _example(1, 1)
+    exact = _network(4)(target, [example]).alpha_b1hw
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = _network(4)(target, [example]).alpha_b1hw
+    assert rough.dtype == torch.float32
+    assert torch.allclose(rough, exact, atol=0.1)
+
+
 def test_released_network_has_the_published_size():
     with torch.device("meta"):
         network = released_network()

@@ -58,6 +58,15 @@ def test_finds_the_planted_object(kind):
         assert torch.equal(result.trimap_b1hw[known], full[known])
 
 
+def test_ridge_takes_a_soft_mask_as_soft_labels():
+    inside, target, (example,) = _case()
+    soft = Example(example.features, 0.1 + 0.8 * example.mask_b1hw)
+    hard = TrainingFreeNetwork("ridge", steps=0)(target, [example]).guidance_b1hw
+    found = TrainingFreeNetwork("ridge", steps=0)(target, [soft]).guidance_b1hw
+    apart = [one[:, 0][inside > 0].mean() - one[:, 0][inside == 0].mean() for one in (hard, found)]
+    assert 0.7 * apart[0] < apart[1] < 0.95 * apart[0]
+
+
 def test_confidence_falls_where_the_object_is_missing():
     inside, target, examples = _case()
     absent = _scene(torch.zeros_like(inside), 0)

@@ -86,7 +86,7 @@ class NaturalMaker:
         picture = _pick(self._photographs, rng)
         region = self._any_part(picture, rng) if rng.random() < 0.35 else _whole(picture)
         window = draw_window(region, rng, difficulty)
-        later = _bent(region, rng, 0.3) if rng.random() < 0.5 else region
+        later = bent_region(region, rng, 0.3) if rng.random() < 0.5 else region
         first = self._view(region, window, rng, 0.3, 0.5 * difficulty)
         second = self._view(
             later, moved_window(window, region, rng), rng, 0.3 * difficulty, difficulty
@@ -176,7 +176,8 @@ def _labelled(picture: Picture, values: tuple[int, ...]) -> Region:
     return Region(picture.image, np.asarray(alpha, np.uint8), np.asarray(band, np.uint8))
 
 
-def _bent(region: Region, rng: Generator, strength: float) -> Region:
+def bent_region(region: Region, rng: Generator, strength: float) -> Region:
+    """The photograph deformed smoothly, its marks with it."""
     state = rng.integers(2**63)
     image = bend(region.image, np.random.default_rng(state), strength, border="mirror")
     marks = np.dstack([region.alpha, region.uncertain])

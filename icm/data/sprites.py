@@ -15,7 +15,7 @@ from icm.data.groups import LOOK_ALIKE, by_category
 from icm.data.samples import PICTOGRAMS, Picture
 from icm.errors import InputError
 
-LEAST_PHOTO_OBJECT = 0.02
+LEAST_PHOTO_OBJECT = 0.06  # of its photograph: smaller ones would be enlarged to a blur
 CLOSEST_OF = 12
 
 

@@ -19,7 +19,9 @@ def resize(array: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
     Returns:
         float32 of `size`, in [0, 1]; a new array even where the size is unchanged.
     """
-    result = np.array(array, dtype=np.float32)
+    if array.shape[:2] == size:
+        return np.array(array, dtype=np.float32)
+    result = np.asarray(array, dtype=np.float32)
     height, width = size
     smaller = (min(height, result.shape[0]), min(width, result.shape[1]))
     if smaller != result.shape[:2]:

@@ -140,11 +140,15 @@ class Matte:
         behind = convert_colours(
             _background(background, self.picture.size), None, self.picture.profile
         )
-        alpha = self.alpha[..., np.newaxis]
-        return self.foreground * alpha + behind * (1 - alpha)
+        composite: NDArray[np.float32] = self.foreground - behind  # in place, for large pictures
+        composite *= self.alpha[..., np.newaxis]
+        composite += behind
+        return composite
 
     def _image(self, colours: NDArray[np.float32]) -> Image.Image:
-        image = Image.fromarray(np.rint(colours * 255).astype(np.uint8))
+        """An 8-bit image of colours made for it alone, which are used up."""
+        levels = np.multiply(colours, 255, out=colours)
+        image = Image.fromarray(np.rint(levels, out=levels).astype(np.uint8))
         if self.profile is not None:
             image.info["icc_profile"] = self.profile
         return image

@@ -51,6 +51,17 @@ def test_neither_argument_is_written_to():
     np.testing.assert_array_equal(alpha, before[1])
 
 
+def test_large_boxes_are_estimated_small_and_stay_in_place(monkeypatch):
+    alpha = soft_disc(160)
+    rows = np.linspace(0.2, 0.9, 160, dtype=np.float32)[:, None, None] * np.ones((1, 160, 3))
+    image = (alpha[..., None] * rows + (1 - alpha[..., None]) * 0.05).astype(np.float32)
+    monkeypatch.setattr("icm.refine.foreground._MEGAPIXELS", 0.004)
+    foreground = estimate_foreground(image, alpha)
+    edge = (alpha > 0.05) & (alpha < 0.95)
+    assert np.abs(foreground - rows)[edge].mean() < 0.03
+    np.testing.assert_array_equal(foreground[alpha == 1], image[alpha == 1])
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 400)])
 @pytest.mark.parametrize("value", [0, 0.5, 1])
 def test_every_size_and_constant_alphas(shape, value):

@@ -206,9 +206,11 @@ def residual(resnet: Stock, x_bchw: Tensor) -> Tensor:
 def tokens_in(transformer: Stock, x_bchw: Tensor) -> Tensor:
     """Norm and input projection of a transformer: `b c h w` to tokens `b n c`."""
     x_bchw = transformer.norm(x_bchw)
-    if not transformer.use_linear_projection:
-        return rearrange(transformer.proj_in(x_bchw), "b c h w -> b (h w) c")
-    tokens_bnc: Tensor = transformer.proj_in(rearrange(x_bchw, "b c h w -> b (h w) c"))
+    tokens_bnc: Tensor
+    if transformer.use_linear_projection:
+        tokens_bnc = transformer.proj_in(rearrange(x_bchw, "b c h w -> b (h w) c"))
+    else:
+        tokens_bnc = rearrange(transformer.proj_in(x_bchw), "b c h w -> b (h w) c")
     return tokens_bnc
 
 

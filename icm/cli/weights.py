@@ -130,7 +130,7 @@ def _import(arguments: argparse.Namespace) -> int:
     target = Path(arguments.output) if arguments.output else cache_root() / "weights" / HEAD
     imported = import_checkpoint(Path(arguments.file), target)
     print(
-        f"{imported.path}: {imported.tensors} tensors, {imported.parameters} numbers, "
+        f"{imported.path}: {imported.tensors} tensors, {imported.parameters} parameters, "
         f"SHA-256 {imported.sha256}"
     )
     return 0

@@ -24,6 +24,7 @@ from icm.errors import OutputError, WeightsError
 from icm.weights.hashes import sha256_of
 
 PREFIX = "in_context_decoder."
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Imported:
     Attributes:
         path: the safetensors file.
         tensors: how many tensors it holds.
-        parameters: how many numbers, running statistics included.
+        parameters: how many learned numbers, running statistics not included.
         sha256: of the safetensors file.
     """
 
@@ -66,7 +67,7 @@ def import_checkpoint(source: Path, target: Path) -> Imported:
         for name, value in _checked(source).items()
     }
     _write(tensors, target)
-    count = sum(value.numel() for value in tensors.values())
+    count = sum(v.numel() for k, v in tensors.items() if not k.endswith(STATISTICS))
     return Imported(target, len(tensors), count, sha256_of(target))
 
 

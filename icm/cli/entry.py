@@ -13,13 +13,13 @@ from types import ModuleType
 from icm import __version__
 from icm.errors import IcmError
 
-VERBS = ("matte", "reference", "demo", "blocks", "info")
+VERBS = ("matte", "batch", "reference", "demo", "weights", "evaluate", "bench", "blocks", "info")
 """Modules of this package: each has `add_parser(subparsers)` and `run(arguments) -> int`.
 
 They are imported for every call, so what is heavy (torch) they import inside `run`.
 """
 
-_DONE, _WRONG_CALL = 0, 2
+_WRONG_CALL = 2
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
 

@@ -1,0 +1,169 @@
+"""What a run has to do: targets found or listed, and the names of their results."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path, PurePath
+
+from icm.config.batch import SearchConfig
+from icm.errors import InputError
+from icm.images import output_stems
+
+ReferencePair = tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Targets that share a reference.
+
+    Attributes:
+        name: sub-folder of the results; empty where a run has only one group.
+        references: (picture or `.icmref`, mask or None) pairs.
+        targets: what is matted with it.
+    """
+
+    name: str
+    references: tuple[ReferencePair, ...]
+    targets: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One target of one group.
+
+    Attributes:
+        group: name of its group.
+        source: the target's path below the input folder, with `/`; printable.
+        path: where it is read.
+        stem: of its results, below the output folder, with `/`.
+    """
+
+    group: str
+    source: str
+    path: Path
+    stem: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the ledger knows it by."""
+        return self.group, self.source
+
+
+def find_pictures(
+    root: Path, search: SearchConfig, *, skip: Path | None = None
+) -> tuple[Path, ...]:
+    """Regular files below a folder that match, in the order of their paths.
+
+    Hidden files and folders are left out, and links to folders are not followed.
+
+    Args:
+        root: the folder.
+        search: patterns; upper and lower case are the same.
+        skip: a folder not to look into: the results', where it lies below `root`.
+
+    Raises:
+        InputError: `root` is no folder, or cannot be listed.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root} is no folder: give the folder with the target pictures")
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"cannot list {error.filename}: {error.strerror}") from error
+
+    found = []
+    skipped = skip.resolve() if skip is not None else None
+    for place, folders, files in os.walk(root, onerror=refuse):
+        folder = Path(place)
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and (folder / name).resolve() != skipped
+            and not _matches(folder.relative_to(root) / name, search.exclude)
+        ]
+        for name in files:
+            inner = folder.relative_to(root) / name
+            wanted = _matches(inner, search.patterns) and not _matches(inner, search.exclude)
+            if wanted and not name.startswith(".") and (folder / name).is_file():
+                found.append(folder / name)
+    return tuple(sorted(found, key=lambda path: path.relative_to(root).as_posix()))
+
+
+def listed_pictures(content: bytes) -> tuple[Path, ...]:
+    """Paths of a list, one a line, or separated by NUL as `find -print0` writes them."""
+    separator = b"\0" if b"\0" in content else b"\n"
+    names = [os.fsdecode(name.strip(b"\r")) for name in content.split(separator)]
+    return tuple(dict.fromkeys(Path(name) for name in names if name))
+
+
+def make_jobs(
+    groups: Sequence[Group], root: Path, known: Mapping[tuple[str, str], str]
+) -> tuple[Job, ...]:
+    """Names the results of all targets.
+
+    A target that an earlier run has named keeps its name, so that one that comes later never takes
+    the place of its results.
+
+    Args:
+        groups: in the order in which they are done.
+        root: the input folder; every target lies below it.
+        known: stems that the ledger holds, by group and source.
+
+    Raises:
+        InputError: a target does not lie below `root`, or two groups share a name.
+    """
+    repeated = [
+        name for name, count in Counter(group.name for group in groups).items() if count > 1
+    ]
+    if repeated:
+        raise InputError(f"two groups are called '{repeated[0]}': give each its own name")
+    jobs: list[Job] = []
+    for group in groups:
+        targets = tuple(dict.fromkeys(group.targets))
+        sources = [_source(target, root) for target in targets]
+        stems = [_printable(PurePath(group.name) / stem) for stem in output_stems(targets, root)]
+        names = _settled(group.name, sources, stems, known)
+        jobs += [
+            Job(group.name, source, target, name)
+            for target, source, name in zip(targets, sources, names, strict=True)
+        ]
+    return tuple(jobs)
+
+
+def _settled(
+    group: str, sources: Iterable[str], stems: Iterable[str], known: Mapping[tuple[str, str], str]
+) -> list[str]:
+    """Stems where the known ones stand and no new one takes another's."""
+    taken = {stem for (owner, _), stem in known.items() if owner == group}
+    settled = []
+    for source, stem in zip(sources, stems, strict=True):
+        name = known.get((group, source))
+        if name is None:
+            full = (PurePath(group) / source).as_posix()
+            numbered = (f"{full}-{number}" for number in range(2, len(taken) + 3))
+            name = next(name for name in (stem, full, *numbered) if name not in taken)
+            taken.add(name)
+        settled.append(name)
+    return settled
+
+
+def _source(target: Path, root: Path) -> str:
+    below = os.path.relpath(os.path.abspath(target), os.path.abspath(root))  # noqa: PTH100 - keeps links
+    return _printable(PurePath(below))
+
+
+def _printable(path: PurePath) -> str:
+    """The path as text; bytes of a name that are no UTF-8 are spelt out."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _matches(inner: PurePath, patterns: Iterable[str]) -> bool:
+    path, name = inner.as_posix().lower(), inner.name.lower()
+    return any(
+        fnmatch(path if "/" in pattern else name, pattern.lower().rstrip("/"))
+        for pattern in patterns
+    )

@@ -1,0 +1,293 @@
+"""`icm batch`: folders of any size; what is done stays done, however a run ends."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from icm.cli.options import (
+    add_model_options,
+    add_output_options,
+    add_reference_options,
+    background_of,
+    load_model,
+    reference_of,
+)
+from icm.cli.progress import Progress
+from icm.config import parse_config
+from icm.config.batch import BatchConfig
+from icm.errors import InputError
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    from icm.batch import Group, Outcome, Request, Stop, Summary
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    """Registers the verb."""
+    parser = subparsers.add_parser(
+        "batch",
+        help="alpha mattes and cut-outs of whole folders",
+        description="Mattes the pictures of a folder and its sub-folders. A second run does only "
+        "what is missing or has changed. Exit code 0: all done; 1: some targets failed, each named "
+        "at the end and in OUT/icm-batch.jsonl; 2: the call was wrong, nothing was done; 130: "
+        "stopped by a signal, run again to go on.",
+    )
+    parser.add_argument("folder", metavar="IN_DIR", help="folder of the target photographs")
+    add_reference_options(parser, required=False)
+    _add_target_options(parser)
+    add_output_options(parser)
+    _add_more_output_options(parser)
+    _add_flow_options(parser)
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_target_options(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("targets")
+    group.add_argument(
+        "--pattern",
+        action="append",
+        metavar="GLOB",
+        help="names, or paths below IN_DIR, to take; may be repeated (default: all picture files)",
+    )
+    group.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="names, folders or paths below IN_DIR to leave out; may be repeated",
+    )
+    group.add_argument(
+        "--list",
+        metavar="FILE|-",
+        help="take the paths of this file, or of the input stream, instead; one a line, or "
+        "separated by NUL; each below IN_DIR",
+    )
+    group.add_argument(
+        "--groups",
+        metavar="FILE.json|FILE.csv",
+        help="many references, each with its own targets, instead of --reference",
+    )
+
+
+def _add_more_output_options(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("more on results")
+    group.add_argument(
+        "--trim", action="store_true", help="cut results to the object; the ledger says where"
+    )
+    group.add_argument(
+        "--archive",
+        choices=("zip", "tar"),
+        help="write -o as one file, or to the output stream (-o -); .zip and .tar need no option",
+    )
+    group.add_argument("--report", metavar="FILE.html", help="a page for reviewing the results")
+    group.add_argument(
+        "--dry-run", action="store_true", help="print what would be done and why; write nothing"
+    )
+
+
+def _add_flow_options(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("how it runs")
+    group.add_argument(
+        "--watch", action="store_true", help="go on as pictures arrive, until a signal comes"
+    )
+    group.add_argument(
+        "--settle",
+        type=float,
+        metavar="SECONDS",
+        help="with --watch: a file that has not changed for so long is complete (default: 2)",
+    )
+    group.add_argument(
+        "--quick",
+        action="store_true",
+        help="tell by size and time of change, not by content, whether a target has changed",
+    )
+    group.add_argument(
+        "--batch", type=int, metavar="N", help="targets in one GPU pass at most (default: as fit)"
+    )
+    group.add_argument(
+        "--megapixels",
+        type=float,
+        metavar="N",
+        help="decoded at once; each takes some 50 MB of memory (default: 64)",
+    )
+    group.add_argument("--writers", type=int, metavar="N", help="threads (default: processors)")
+
+
+def run(arguments: Namespace) -> int:
+    """Runs the batch; 1 where some targets failed, 130 where it was stopped before its end."""
+    from icm.batch import (  # noqa: PLC0415 - imports torch
+        Request,
+        Stop,
+        archive_format,
+        stops_on_signals,
+    )
+
+    _check(arguments)
+    root, out = Path(arguments.folder), Path(arguments.out)
+    kind = archive_format(arguments.out, arguments.archive)
+    if kind is not None and (arguments.report or arguments.watch or arguments.dry_run):
+        raise InputError("--report, --watch and --dry-run need results in a folder, not an archive")
+    if kind is None and out.resolve() == root.resolve():
+        raise InputError(f"results cannot lie among the targets: choose another folder than {out}")
+    config = _config(arguments)
+    groups = _groups(arguments, config)
+    matting = load_model(arguments)
+    request = Request(matting, partial(reference_of, matting), root, groups, config)
+    if arguments.dry_run:
+        return _dry_run(request, out)
+    stop = Stop()
+    with stops_on_signals(stop):
+        summary = _run(arguments, request, stop)
+    print(summary.text(), file=sys.stderr if arguments.out == "-" else sys.stdout)
+    if summary.failed:
+        return 1
+    return _INTERRUPTED if summary.stopped and not arguments.watch else 0
+
+
+def _check(arguments: Namespace) -> None:
+    """Refuses options that contradict one another."""
+    if bool(arguments.groups) == bool(arguments.references):
+        raise InputError("give either --reference PICTURE --mask PICTURE or --groups FILE")
+    if arguments.list and (arguments.pattern or arguments.exclude or arguments.groups):
+        raise InputError("--list names all targets: leave out --pattern, --exclude and --groups")
+    if arguments.watch and (arguments.list or arguments.groups or arguments.dry_run):
+        raise InputError("--watch looks at IN_DIR: leave out --list, --groups and --dry-run")
+
+
+def _config(arguments: Namespace) -> BatchConfig:
+    search = {"patterns": arguments.pattern, "exclude": arguments.exclude}
+    results = {
+        "kinds": tuple(dict.fromkeys(arguments.save)),
+        "bits": arguments.bits,
+        "trim": arguments.trim,
+        "background": background_of(arguments.background),
+    }
+    flow = {
+        "batch": arguments.batch,
+        "megapixels": arguments.megapixels,
+        "writers": arguments.writers,
+    }
+    values = {
+        "search": _given(search),
+        "results": results,
+        "flow": _given(flow),
+        "watch": _given({"settle": arguments.settle}),
+        "quick": arguments.quick,
+    }
+    return parse_config(BatchConfig, values, source="icm batch")
+
+
+def _given(values: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _groups(arguments: Namespace, config: BatchConfig) -> tuple[Group, ...]:
+    from icm.batch import (  # noqa: PLC0415 - imports torch
+        Group,
+        find_pictures,
+        listed_pictures,
+        read_groups,
+    )
+
+    root = Path(arguments.folder)
+    find = partial(find_pictures, search=config.search, skip=Path(arguments.out))
+    if arguments.groups:
+        return read_groups(Path(arguments.groups), root, find)
+    listed = bool(arguments.list)
+    targets = listed_pictures(_list_content(arguments.list)) if listed else find(root)
+    if not targets and not arguments.watch:
+        raise InputError(f"no pictures in {arguments.list or root}: see --pattern and --exclude")
+    return (Group("", tuple(arguments.references), targets),)
+
+
+def _list_content(name: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read the list {name}: {error.strerror}") from error
+
+
+def _dry_run(request: Request, out: Path) -> int:
+    from icm.batch import preview  # noqa: PLC0415 - imports torch
+
+    to_do = count = 0
+    for job, reason in preview(request, out):
+        count += 1
+        to_do += reason != "up to date"
+        print(f"{job.source} -> {job.stem}: {reason}")
+    print(f"{to_do} of {count} would be done")
+    return 0
+
+
+def _run(arguments: Namespace, request: Request, stop: Stop) -> Summary:
+    from icm.batch import (  # noqa: PLC0415 - imports torch
+        archive_format,
+        archive_into,
+        find_pictures,
+        open_archive,
+        run_archive,
+        run_folder,
+        watch_folder,
+        write_report,
+    )
+
+    out = Path(arguments.out)
+    kind = archive_format(arguments.out, arguments.archive)
+    with _Shown(keep=bool(arguments.report)) as shown:
+        if kind is not None and arguments.out == "-":
+            with archive_into(sys.stdout.buffer, kind) as archive:
+                return run_archive(request, archive, stop, shown)
+        if kind is not None:
+            with open_archive(out, kind) as archive:
+                return run_archive(request, archive, stop, shown)
+        if arguments.watch:
+            find = partial(find_pictures, request.root, request.config.search, skip=out)
+            summary = watch_folder(request, out, find, stop, shown)
+        else:
+            summary = run_folder(request, out, stop, shown)
+    if arguments.report:
+        last = {outcome.job.key: (outcome.job, outcome.entry) for outcome in shown.outcomes}
+        write_report(Path(arguments.report), last.values(), out, summary)
+    return summary
+
+
+class _Shown:
+    """Shows progress on the error stream."""
+
+    def __init__(self, *, keep: bool) -> None:
+        """Starts with nothing to show; `keep` remembers the outcomes, for a report."""
+        self.outcomes: list[Outcome] = []
+        self._keep = keep
+        self._stack = ExitStack()
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> _Shown:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._stack.close()
+
+    def begin(self, total: int | None) -> None:
+        """The run has so many jobs."""
+        self._progress = self._stack.enter_context(Progress(total))
+
+    def advance(self, outcome: Outcome) -> None:
+        """A job has come to its end."""
+        if self._keep:
+            self.outcomes.append(outcome)
+        if self._progress is None:
+            return
+        if outcome.state == "failed":
+            self._progress.note(f"{outcome.job.source}: {outcome.entry.error}")
+        self._progress.advance(outcome.job.source)

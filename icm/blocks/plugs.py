@@ -123,7 +123,8 @@ class FusionPlugs(nn.Module):
         """
         if len(self.guide.blocks):
             guide = reference_guide(features_bchw, masks_b1hw, x_bchw.shape[0])
-            x_bchw = self.guide(x_bchw, guide.token_bmc, guide.valid_bm, guide.mask_bm)
+            token_bmc, mask_bm = guide.token_bmc.to(x_bchw.dtype), guide.mask_bm.to(x_bchw.dtype)
+            x_bchw = self.guide(x_bchw, token_bmc, guide.valid_bm, mask_bm)
         refined: Tensor = self.blocks(x_bchw)
         return refined
 

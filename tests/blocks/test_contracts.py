@@ -182,6 +182,29 @@ def test_runs_in_bfloat16(entry):
         assert (x - y).abs().mean() < 0.1 * y.abs().mean() + 0.02
 
 
+@each_block
+def test_runs_under_autocast(entry):
+    block, inputs = made(entry)
+    expected = flat(block(*inputs))
+    block, inputs = block.float(), converted(inputs, torch.float32)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        found = flat(block(*inputs))
+    for x, y in zip(found, expected, strict=True):
+        assert (x - y).abs().mean() < 0.1 * y.abs().mean() + 0.02
+
+
+@each_block
+def test_memory_format_does_not_matter(entry):
+    block, inputs = made(entry)
+    expected = flat(block(*inputs))
+    last = torch.channels_last
+    maps = [x.contiguous(memory_format=last) for x in flat(inputs[0])]
+    first = tuple(maps) if entry.contract == "pyramid" else maps[0]
+    found = flat(block.to(memory_format=last)(first, *inputs[1:]))
+    for x, y in zip(found, expected, strict=True):
+        torch.testing.assert_close(x, y)
+
+
 guided_block = pytest.mark.parametrize(
     "entry", [e for e in ENTRIES if e.contract == "guided"], ids=lambda entry: entry.name
 )

@@ -63,9 +63,11 @@ def test_processes_share_the_batches_of_one(batches):
     assert_same(alone[3], shared[1])
 
 
-def test_seeds_differ(batches):
-    one, two = next(iter(batches(seed=1))), next(iter(batches(seed=2)))
-    assert not torch.equal(one.target_image_b3hw, two.target_image_b3hw)
+def test_seeds_and_numbers_differ(batches):
+    first, second = islice(batches(seed=1), 2)
+    other = next(iter(batches(seed=2)))
+    assert not torch.equal(first.target_image_b3hw, other.target_image_b3hw)
+    assert not torch.equal(first.target_image_b3hw, second.target_image_b3hw)
 
 
 def test_ramp_depends_on_the_batch_number_only(batches):

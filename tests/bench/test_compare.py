@@ -1,0 +1,62 @@
+"""`icm bench` in miniature: both paths agree, and the report says so."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from icm.cli import bench
+from icm.errors import ConfigError, InputError, OutputError
+
+
+def _run(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    bench.add_parser(parser.add_subparsers())
+    return bench.run(parser.parse_args(["bench", *words]))
+
+
+def test_both_paths_agree_on_random_weights(tmp_path, capsys):
+    output = tmp_path / "report.json"
+    words = ["--model", "tiny", "--size", "128", "--runs", "2", "--count"]
+    assert _run(*words, "--random", str(tmp_path / "weights"), "-o", str(output)) == 0
+    report = json.loads(output.read_text())
+    assert json.loads(capsys.readouterr().out) == report
+    paths = report["paths"]
+    assert list(paths) == ["published", "bfloat16", "float32"]
+    assert all(values["alpha_deviation"] > 0.05 for values in paths.values())
+    assert paths["float32"]["alpha_difference_max"] < 1e-4
+    assert 0 < paths["bfloat16"]["alpha_difference_mean"] < 5e-3
+    for values in paths.values():
+        assert set(values["seconds"]) == {"encoder", "unet", "head", "total"}
+        assert len(values["total_seconds_of_each_run"]) == 2
+        assert values["peak_gibibytes"] > 0
+    assert paths["float32"]["teraflops"] < 0.5 * paths["published"]["teraflops"] + 1e-3
+    assert paths["float32"]["times_fewer_seconds"] > 0
+    # The weights are kept, and used again.
+    written = {p: p.stat().st_mtime_ns for p in (tmp_path / "weights").rglob("*.safetensors")}
+    assert _run(*words, "--random", str(tmp_path / "weights"), "--paths", "float32") == 0
+    assert written == {p: p.stat().st_mtime_ns for p in written}
+
+
+def test_wrong_calls_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="use --model sd21 or tiny"):
+        _run("--model", "small")
+    with pytest.raises(ConfigError, match="unknown path 'int8'"):
+        _run("--model", "tiny", "--paths", "published,int8")
+    with pytest.raises(InputError, match="--runs"):
+        _run("--model", "tiny", "--runs", "0")
+    with pytest.raises(OutputError, match="cannot write"):
+        _run(
+            "--model",
+            "tiny",
+            "--size",
+            "128",
+            "--runs",
+            "1",
+            "--paths",
+            "float32",
+            "-o",
+            str(tmp_path / "absent" / "report.json"),
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+import huggingface_hub
+import huggingface_hub.constants
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -22,6 +24,7 @@ def _run(*words: str) -> int:
 @pytest.fixture
 def home(monkeypatch, tmp_path):
     monkeypatch.setenv("ICM_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "home"
 
 

@@ -162,7 +162,7 @@ def test_a_missing_file_is_named(hub):
 
 def test_offline_mode_sends_nothing_and_says_what_to_do(hub, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(WeightsError, match="unset HF_HUB_OFFLINE.*--backbone PATH"):
+    with pytest.raises(WeightsError, match=r"unset HF_HUB_OFFLINE.*--backbone PATH"):
         fetch_snapshot(_weights("first"))
     assert hub.log == []
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)

@@ -12,6 +12,8 @@ from icm.evaluation.predictor import Estimate, Fitted, Marked, Pixels
 from icm.pipeline import Matting
 from icm.results import Example, Features, Reference
 
+UNDECIDED = 0.501
+
 
 class NetworkPredictor:
     """A loaded model, used as the program uses it.
@@ -36,8 +38,9 @@ class NetworkPredictor:
 class ConstantGuidance:
     """The same network with a reference that says nothing: what saliency alone would give.
 
-    The reference's features are replaced by zeros and its mask by one half everywhere, so that
-    every guidance channel is constant over its tokens.
+    The reference's features are replaced by zeros and its mask by one half everywhere (a hair
+    more, since a mask must mark something), so that all its tokens say the same and the guidance
+    knows nothing of what was marked.
 
     Args:
         matting: the model, which must take any confidence for present.
@@ -74,4 +77,4 @@ def _silenced(example: Example) -> Example:
         torch.full_like(features.image_b3hw, 0.5),
         tuple(torch.zeros_like(map_bchw) for map_bchw in features.maps),
     )
-    return Example(blank, torch.full_like(example.mask_b1hw, 0.5))
+    return Example(blank, torch.full_like(example.mask_b1hw, UNDECIDED))

@@ -7,6 +7,7 @@ is taken. Pillow decodes, except 16-bit colours, which it would cut to 8 bits: t
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,8 @@ from icm.errors import InputError
 from icm.images.colours import picture_from_samples
 from icm.images.picture import Picture, PictureSource
 from icm.images.profile import cmyk_to_srgb, converts
+
+logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 100_000_000
 
@@ -87,7 +90,7 @@ def _from_pillow(image: Image.Image, file: BinaryIO | None, name: str) -> Pictur
         deep = file is not None and _has_deep_colours(image)
         image.load()
         profile = image.info.get("icc_profile")
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = _orientation(image, label)
         if deep and file is not None:
             samples = _decode_deep(file)
         elif image.mode == "CMYK":
@@ -100,6 +103,14 @@ def _from_pillow(image: Image.Image, file: BinaryIO | None, name: str) -> Pictur
         raise InputError(f"{label}: {error}") from error
     except Exception as error:  # decoders raise anything on damaged bytes
         raise InputError(_damaged(label, error)) from error
+
+
+def _orientation(image: Image.Image, label: str) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # Pillow raises anything on damaged EXIF, which is no part of the picture
+        logger.warning("%s: its EXIF data is damaged, so it may lie on its side", label)
+        return 1
 
 
 def _has_deep_colours(image: Image.Image) -> bool:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 
@@ -103,6 +104,29 @@ def test_help_loads_no_heavy_package():
         "print([n for n in ('torch', 'cv2', 'numpy', 'pymatting', 'gradio') if n in sys.modules])"
     )
     assert python("-c", code).stdout.splitlines()[-1] == "[]"
+
+
+def test_ctrl_c_in_a_process():
+    """The interrupt comes while a verb works: no traceback, the shell's code for it."""
+    code = (
+        "import sys, time, types\n"
+        "from icm.cli import entry\n"
+        "def add_parser(subparsers): subparsers.add_parser('verb')\n"
+        "def run(arguments): print('ready', flush=True); time.sleep(60)\n"
+        "verb = types.ModuleType('icm.cli.verb')\n"
+        "verb.add_parser, verb.run = add_parser, run\n"
+        "sys.modules['icm.cli.verb'] = verb\n"
+        "entry.VERBS = ('verb',)\n"
+        "sys.exit(entry.main(['verb']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "\nicm verb: interrupted\n"
 
 
 def test_a_reader_that_stops_reading():

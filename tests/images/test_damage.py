@@ -42,7 +42,7 @@ BOUNDED = settings(
     max_examples=250,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -66,6 +67,18 @@ def test_heic():
     picture = read_image(file.getvalue())
     assert picture.size == (64, 96)
     assert np.abs(picture.rgb * 255 - painted(64, 96)).mean() < 4
+
+
+def test_heic_without_its_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputError, match="pip install pillow-heif"):
+        read_image(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_damaged_exif_does_not_cost_the_picture(kind):
+    picture = read_image(encoded(painted(), kind, exif=b"Exif\0\0garbage and more of it"))
+    assert picture.size == (24, 36)
 
 
 @pytest.mark.parametrize("make", [png16, tiff16])

@@ -23,7 +23,13 @@ def call(*words: object) -> int:
     return evaluate.run(parser.parse_args(["evaluate", *map(str, words)]))
 
 
-SMALL = ("weights=null", "backbone.channels=[32,32,64]", "network.width=32", "input.size=64")
+SMALL = (
+    "weights=null",
+    "backbone.channels=[32,32,64]",
+    "backbone.head_width=32",
+    "network.width=32",
+    "input.size=64",
+)
 
 
 @pytest.fixture(scope="module", params=["tiny", "small"])

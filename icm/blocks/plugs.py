@@ -93,33 +93,30 @@ class LevelsMerge(nn.Module):
         return tuple(x + y for x, y in zip(maps, back, strict=True))
 
 
-class FusionPlugs(nn.Module):
-    """The plug points of a fusion.
+class Refinement(nn.Module):
+    """Guided blocks, then map blocks, over the merged map of a fusion.
 
     Args:
-        merge: over the target's levels, before they are merged.
-        guide: over the merged map, with the references' tokens.
-        blocks: over the merged map, after that.
+        guide: looks at the references' tokens.
+        blocks: after that.
     """
 
-    def __init__(self, merge: PyramidChain, guide: GuidedChain, blocks: nn.Sequential) -> None:
+    def __init__(self, guide: GuidedChain, blocks: nn.Sequential) -> None:
         super().__init__()
-        self.merge, self.guide, self.blocks = merge, guide, blocks
+        self.guide, self.blocks = guide, blocks
 
-    def merge_levels(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """From maps coarse to fine to maps of the same shapes."""
-        merged: tuple[Tensor, ...] = self.merge(maps)
-        return merged
-
-    def refine(
+    def forward(
         self, x_bchw: Tensor, features_bchw: Sequence[Tensor], masks_b1hw: Sequence[Tensor]
     ) -> Tensor:
-        """Runs guided blocks, then map blocks, on the merged map; b c h w.
+        """Refines the merged map.
 
         Args:
             x_bchw: the merged map.
             features_bchw: of each reference, as for `reference_guide`; unused without a guide.
             masks_b1hw: of each reference.
+
+        Returns:
+            b c h w.
         """
         if len(self.guide.blocks):
             guide = reference_guide(features_bchw, masks_b1hw, x_bchw.shape[0])
@@ -129,30 +126,36 @@ class FusionPlugs(nn.Module):
         return refined
 
 
-def build_fusion_plugs(
-    config: FusionConfig, *, level_channels: Sequence[int], channels: int, guide_channels: int
-) -> FusionPlugs:
-    """Plug points of a fusion.
+def build_merge(config: FusionConfig, level_channels: Sequence[int]) -> PyramidChain:
+    """`fusion.merge`: over the target's levels, coarse to fine, which keep their widths.
+
+    Raises:
+        ConfigError: a block is unknown or does not fit.
+    """
+    return PyramidChain(
+        [_merge(block, level_channels, config.merge_width) for block in config.merge]
+    )
+
+
+def build_refinement(config: FusionConfig, channels: int, guide_channels: int) -> Refinement:
+    """`fusion.guide` and `fusion.blocks`: over the merged map.
 
     Args:
         config: which blocks stand there.
-        level_channels: of the target's levels, coarse to fine.
         channels: of the merged map.
         guide_channels: of the references' tokens.
 
     Raises:
         ConfigError: a block is unknown or does not fit.
     """
-    merge = [_merge(block, level_channels, config.merge_width) for block in config.merge]
-    return FusionPlugs(
-        PyramidChain(merge),
+    return Refinement(
         build_guided_blocks(config.guide, channels, guide_channels),
         build_map_blocks(config.blocks, channels),
     )
 
 
-def build_stage_plugs(config: DecoderConfig, channels: Sequence[int]) -> nn.ModuleList:
-    """Plug points after each stage of a decoder, coarse to fine.
+def build_stages(config: DecoderConfig, channels: Sequence[int]) -> nn.ModuleList:
+    """`decoder.stages`: map blocks after each stage of a decoder, coarse to fine.
 
     Args:
         config: which blocks stand there.

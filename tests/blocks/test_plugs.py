@@ -4,15 +4,22 @@ import pytest
 import torch
 
 from icm.blocks import GUIDED_BLOCKS, MAP_BLOCKS, PYRAMID_BLOCKS
-from icm.blocks.plugs import build_fusion_plugs, build_stage_plugs, reference_guide
+from icm.blocks.plugs import build_merge, build_refinement, build_stages, reference_guide
 from icm.config import parse_config
 from icm.config.blocks import DecoderConfig, FusionConfig
 from icm.errors import ConfigError
 
 
-def fusion(**values):
-    config = parse_config(FusionConfig, values, source="test")
-    return build_fusion_plugs(config, level_channels=(12, 6), channels=8, guide_channels=6)
+def configured(**values):
+    return parse_config(FusionConfig, values, source="test")
+
+
+def merge(**values):
+    return build_merge(configured(**values), (12, 6))
+
+
+def refinement(**values):
+    return build_refinement(configured(**values), channels=8, guide_channels=6)
 
 
 def levels(batch=2):
@@ -26,11 +33,12 @@ def references(batch=2):
 
 
 def test_no_block_changes_nothing_and_has_no_parameters():
-    plugs, x, maps = fusion(), torch.randn(2, 8, 5, 4), levels()
-    assert plugs.merge_levels(maps) == maps
-    assert plugs.refine(x, *references()) is x
-    assert not plugs.state_dict()
-    stages = build_stage_plugs(DecoderConfig(), (8, 4))
+    x, maps = torch.randn(2, 8, 5, 4), levels()
+    assert merge()(maps) == maps
+    assert refinement()(x, *references()) is x
+    assert not merge().state_dict()
+    assert not refinement().state_dict()
+    stages = build_stages(DecoderConfig(), (8, 4))
     assert all(stage(x) is x for stage in stages)
     assert not stages.state_dict()
 
@@ -50,16 +58,15 @@ def test_guide_joins_references_of_different_sizes():
 @pytest.mark.parametrize("name", sorted(PYRAMID_BLOCKS))
 def test_every_pyramid_block_keeps_the_levels(name, gate):
     torch.manual_seed(0)
-    plugs = fusion(merge=[{"name": name, "residual_gate": gate}], merge_width=8)
     maps = levels()
-    merged = plugs.merge_levels(maps)
+    merged = merge(merge=[{"name": name, "residual_gate": gate}], merge_width=8)(maps)
     assert [x.shape for x in merged] == [x.shape for x in maps]
     assert all(torch.equal(x, y) for x, y in zip(merged, maps, strict=True)) == (gate == "zero")
 
 
 def test_levels_that_a_block_adds_are_not_used():
-    plugs = fusion(merge=[{"name": "feature_pyramid", "options": {"extra_levels": 2}}])
-    assert [x.shape for x in plugs.merge_levels(levels())] == [x.shape for x in levels()]
+    merged = merge(merge=[{"name": "feature_pyramid", "options": {"extra_levels": 2}}])(levels())
+    assert [x.shape for x in merged] == [x.shape for x in levels()]
 
 
 @pytest.mark.parametrize("gate", ["none", "zero"])
@@ -69,34 +76,33 @@ def test_levels_that_a_block_adds_are_not_used():
 )
 def test_every_map_and_guided_block_fits(key, name, gate):
     torch.manual_seed(0)
-    plugs = fusion(**{key: [{"name": name, "residual_gate": gate}]})
     x = torch.randn(2, 8, 5, 4)
-    refined = plugs.refine(x, *references())
+    refined = refinement(**{key: [{"name": name, "residual_gate": gate}]})(x, *references())
     assert refined.shape == x.shape
     assert torch.equal(refined, x) or gate == "none"
 
 
 def test_guided_blocks_come_before_map_blocks():
     torch.manual_seed(0)
-    plugs = fusion(guide=[{"name": "prototype"}], blocks=[{"name": "dot_product_free"}])
+    plugs = refinement(guide=[{"name": "prototype"}], blocks=[{"name": "dot_product_free"}])
     x, (features, masks) = torch.randn(2, 8, 5, 4), references()
     guide = reference_guide(features, masks, 2)
     guided = plugs.guide(x, guide.token_bmc, guide.valid_bm, guide.mask_bm)
-    torch.testing.assert_close(plugs.refine(x, features, masks), plugs.blocks(guided))
+    torch.testing.assert_close(plugs(x, features, masks), plugs.blocks(guided))
 
 
 def test_decoder_stages():
     config = parse_config(
         DecoderConfig, {"stages": [{}, {"blocks": [{"name": "cbam"}]}]}, source="test"
     )
-    stages = build_stage_plugs(config, (8, 4, 2))
+    stages = build_stages(config, (8, 4, 2))
     assert [len(stage) for stage in stages] == [0, 1, 0]
     with pytest.raises(ConfigError, match=r"decoder\.stages has 2 entries, the decoder 1 stages"):
-        build_stage_plugs(config, (8,))
+        build_stages(config, (8,))
 
 
 def test_wrong_names_are_named():
     with pytest.raises(ConfigError, match="unknown pyramid block 'cbam'"):
-        fusion(merge=[{"name": "cbam"}])
+        merge(merge=[{"name": "cbam"}])
     with pytest.raises(ConfigError, match="unknown key 'guides', did you mean 'guide'"):
-        fusion(guides=[])
+        configured(guides=[])

@@ -170,7 +170,8 @@ class SmallNetwork(nn.Module):
     def _present(self, token_bchw: Tensor) -> Tensor:
         token_bnc = self.presence_token(_flat(token_bchw))
         pooled_bc = torch.cat([token_bnc.mean(dim=1), token_bnc.amax(dim=1)], dim=-1)
-        return rearrange(self.presence(pooled_bc).float(), "b 1 -> b")
+        logit_b: Tensor = rearrange(self.presence(pooled_bc).float(), "b 1 -> b")
+        return logit_b
 
     def _decode(
         self, target: Features, token_bchw: Tensor, guide_bchw: Tensor, fine_b1hw: Tensor

@@ -9,6 +9,7 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -53,8 +54,10 @@ def matting_stage(
 
     def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
         both = _both_directions(batch, device)
+        # Another noise for each image and step, the same when a run is resumed.
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.index)
         with torch.autocast(device.type, torch.bfloat16):
-            output = _predict(model, both)
+            output = _predict(model, both, generator)
         objective = matting_objective(output, both.alpha_b1hw, both.weight_b1hw, both.present_b)
         return objective.total, objective.values()
 
@@ -103,17 +106,17 @@ def _both_directions(batch: PairBatch, device: torch.device) -> _Directions:
 
 def _guessed_weight(alpha_b1hw: Tensor, exact_b: Tensor) -> Tensor:
     """Weight 1, but low about the outline where labels are polygons or pseudo alpha."""
-    reach = {"kernel_size": GUESSED_BAND, "stride": 1, "padding": GUESSED_BAND // 2}
-    spread = F.max_pool2d(alpha_b1hw, **reach) + F.max_pool2d(-alpha_b1hw, **reach)
-    guessed = (spread > 0.25) & ~exact_b[:, None, None, None]
+    highest_b1hw = F.max_pool2d(alpha_b1hw, GUESSED_BAND, 1, GUESSED_BAND // 2)
+    lowest_b1hw = -F.max_pool2d(-alpha_b1hw, GUESSED_BAND, 1, GUESSED_BAND // 2)
+    guessed = (highest_b1hw - lowest_b1hw > 0.25) & ~rearrange(exact_b, "b -> b 1 1 1")
     return torch.where(guessed, GUESSED_WEIGHT, 1.0)
 
 
-def _predict(model: MattingModel, both: _Directions) -> SmallOutput:
+def _predict(model: MattingModel, both: _Directions, generator: torch.Generator) -> SmallOutput:
     backbone = cast(SmallBackbone, model.backbone)
     network = cast(SmallNetwork, model.network)
-    noise_bchw = torch.randn_like(both.image_b3hw)  # another noise for each image and step
-    features = backbone.noised_features(both.image_b3hw, noise_bchw, attention=True)
+    noise_b3hw = torch.randn(both.image_b3hw.shape, generator=generator).to(both.image_b3hw)
+    features = backbone.noised_features(both.image_b3hw, noise_b3hw, attention=True)
     reference = _selected(features, both.reference_b, attention=False)
     example = Example(reference, both.mask_b1hw[both.reference_b])
     return network.predict(_selected(features, both.target_b, attention=True), [example])

@@ -85,7 +85,7 @@ def _pyramid(predicted_b1hw: Tensor, alpha_b1hw: Tensor, weight_b1hw: Tensor) ->
         band_b1hw = difference_b1hw - F.interpolate(
             smaller_b1hw, size=difference_b1hw.shape[-2:], mode="bilinear"
         )
-        here_b1hw = F.adaptive_avg_pool2d(weight_b1hw, band_b1hw.shape[-2:])
+        here_b1hw = _at_grid_of(band_b1hw, weight_b1hw)
         total = total + 2**level * (band_b1hw.abs() * here_b1hw).mean()
         difference_b1hw = smaller_b1hw
     return total
@@ -100,8 +100,8 @@ def _gradient(predicted_b1hw: Tensor, alpha_b1hw: Tensor, weight_b1hw: Tensor) -
 
 def _guidance(output: SmallOutput, alpha_b1hw: Tensor) -> Tensor:
     """Coarse alpha, few-shot odds and fine ridge scores, each against alpha at its own grid."""
-    coarse_b1hw = F.adaptive_avg_pool2d(alpha_b1hw, output.coarse_b1hw.shape[-2:])
-    fine_b1hw = F.adaptive_avg_pool2d(alpha_b1hw, output.guidance.fine_b1hw.shape[-2:])
+    coarse_b1hw = _at_grid_of(output.coarse_b1hw, alpha_b1hw)
+    fine_b1hw = _at_grid_of(output.guidance.fine_b1hw, alpha_b1hw)
     odds_b1hw = output.guidance.logit_b1hw.clamp(-12, 12)
     return (
         F.binary_cross_entropy_with_logits(output.coarse_b1hw, coarse_b1hw)
@@ -119,3 +119,9 @@ def _iou(predicted_b1hw: Tensor, alpha_b1hw: Tensor, present_b: Tensor) -> Tenso
     both_b, either_b = (found_bn & true_bn).sum(dim=1), (found_bn | true_bn).sum(dim=1)
     iou_b = (both_b + 1) / (either_b + 1)
     return torch.where(present_b > 0, iou_b, 0).sum() / present_b.sum().clamp_min(1)
+
+
+def _at_grid_of(like_bchw: Tensor, x_bchw: Tensor) -> Tensor:
+    """Averages a map down to another's height and width."""
+    height, width = like_bchw.shape[-2:]
+    return F.adaptive_avg_pool2d(x_bchw, (height, width))

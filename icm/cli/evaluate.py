@@ -73,7 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: the data cannot be read.
         IcmError: the model cannot be loaded.
     """
-    from icm.evaluation import Evaluation, overview, write_report  # noqa: PLC0415 - loads torch
+    from icm.evaluation import (  # noqa: PLC0415 - loads torch
+        Evaluation,
+        listening,
+        overview,
+        write_report,
+    )
     from icm.evaluation import run as run_plan  # noqa: PLC0415 - loads torch
     from icm.evaluation.tables import as_text  # noqa: PLC0415 - beside the others
 
@@ -86,8 +91,9 @@ def run(arguments: argparse.Namespace) -> int:
     pictures = _sheets(plan, predictors[0], parts, scores, out)
     evaluation = Evaluation(_facts(arguments, matting, benchmark), parts)
     write_report(evaluation, scores, out, pictures)
-    for part in parts:
-        print(as_text(overview(part)))
+    heard = listening(parts)
+    for table in (*map(overview, parts), *([heard] if heard else [])):
+        print(as_text(table))
     print(f"\n{out / 'report.html'}")
     return 0
 

@@ -9,7 +9,7 @@ from icm.evaluation.network import ConstantGuidance, NetworkPredictor
 from icm.evaluation.predictor import Estimate, Fitted, Marked, Predictor
 from icm.evaluation.protocol import Score
 from icm.evaluation.published import PUBLISHED
-from icm.evaluation.report import Evaluation, Part, overview, write_report
+from icm.evaluation.report import Evaluation, Part, listening, overview, write_report
 from icm.evaluation.run import Plan, run
 from icm.evaluation.sheet import choose, draw_sheet
 from icm.evaluation.validation import ValidationSet, read_validation
@@ -39,6 +39,7 @@ __all__ = [
     "has_trimaps",
     "held_out_groups",
     "is_benchmark",
+    "listening",
     "overview",
     "read_benchmark",
     "read_validation",

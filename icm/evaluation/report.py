@@ -113,6 +113,8 @@ def document_of(evaluation: Evaluation, pictures: Sequence[tuple[str, str]] = ()
     tables: list[Table] = []
     for part in evaluation.parts:
         tables += _tables(part)
+        heard = listening(evaluation.parts) if part.name == "wrong" else None
+        tables += [heard] if heard else []
     tables += [published_table(benchmark) for benchmark in evaluation.published]
     facts = tuple(evaluation.facts.items())
     return Document("Evaluation", facts, tuple(tables), tuple(pictures))
@@ -130,6 +132,24 @@ def overview(part: Part) -> Table:
     columns = ("row", "set", *(HEADINGS[name][0] for name in names))
     rows = tuple((row, name, *_cells(measures, names)) for row, name, measures in lines)
     return Table(part.title, columns, rows, f"{part.note} {WHERE}")
+
+
+def listening(parts: Sequence[Part]) -> Table | None:
+    """IoU with the own and with a wrong reference; None where one of them was not run."""
+    by_name = {part.name: part.rows for part in parts}
+    own, wrong = by_name.get("present", {}), by_name.get("wrong", {})
+    rows: list[tuple[str, ...]] = []
+    for predictor in (name for name in own if name in wrong):
+        mine, other = own[predictor], wrong[predictor]
+        lines = [(name, mine.sets[name]["iou"], other.sets[name]["iou"]) for name in other.sets]
+        lines.append(("mean over sets", mine.mean["iou"], other.mean["iou"]))
+        rows += [
+            (predictor, name, f"{a:.3f}", f"{b:.3f}", f"{b / a:.2f}" if a else "")
+            for name, a, b in lines
+        ]
+    columns = ("row", "set", "IoU, own reference", "IoU, wrong reference", "ratio")
+    note = "A model that listens to its reference has a ratio below 0.5; saliency alone has 1."
+    return Table("Does it listen?", columns, tuple(rows), note) if rows else None
 
 
 def _tables(part: Part) -> list[Table]:

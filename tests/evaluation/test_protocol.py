@@ -141,7 +141,7 @@ def test_refusals() -> None:
         list(present_scores(Red(), [group]))
 
     class Wrong(Red):
-        def fit(self, references: object) -> object:  # type: ignore[override] # a fake
+        def fit(self, references: object) -> object:
             return lambda target: Estimate(np.zeros((2, 2), np.float32), True, 1.0)
 
     with pytest.raises(InputError, match="sizes must agree"):

@@ -9,10 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icm.evaluation import PUBLISHED, Evaluation, Plan, choose, draw_sheet, overview, run
+from icm.evaluation import (
+    PUBLISHED,
+    Evaluation,
+    Part,
+    Plan,
+    averaged,
+    choose,
+    draw_sheet,
+    listening,
+    overview,
+    run,
+)
 from icm.evaluation import write_report as write
 from icm.evaluation.protocol import Score
 from icm.evaluation.published import published_table
+from icm.evaluation.report import document_of
 from icm.evaluation.sheet import COLUMNS, GAP, LINE, TILE
 from icm.evaluation.tables import Document, Table, as_html, as_markdown, as_text
 from tests.evaluation.fakes import Red, flat_group
@@ -62,6 +74,24 @@ def test_overview_rows_and_columns() -> None:
     assert "Grad" not in table.columns  # masks alone: not measured, so no empty column
     assert "IoU@0.5" in table.columns
     assert "own size" in table.note
+
+
+def test_listening() -> None:
+    def part(name: str, first: float, second: float) -> Part:
+        scores = [Score(s, "g", "r", "t", {"iou": x}) for s, x in (("p", first), ("q", second))]
+        return Part(name, name, "", {"red": averaged(scores)})
+
+    parts = (part("present", 0.8, 0.4), part("wrong", 0.2, 0.4))
+    table = listening(parts)
+    assert table is not None
+    assert [row[1:] for row in table.rows] == [
+        ("p", "0.800", "0.200", "0.25"),
+        ("q", "0.400", "0.400", "1.00"),
+        ("mean over sets", "0.600", "0.300", "0.50"),
+    ]
+    assert listening(parts[:1]) is None
+    titles = [table.title for table in document_of(Evaluation({}, parts)).tables]
+    assert "Does it listen?" in titles
 
 
 def test_published_rows_are_the_papers() -> None:

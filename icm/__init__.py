@@ -17,15 +17,24 @@ __all__ = [
     "InputError",
     "Matte",
     "Matting",
+    "Picture",
     "Reference",
     "__version__",
+    "inventory",
     "load",
+    "output_stems",
+    "read_image",
+    "read_mask",
+    "read_model_config",
 ]
 
 if TYPE_CHECKING:
+    from icm.build import read_model_config
     from icm.errors import IcmError, InputError
+    from icm.images import Picture, output_stems, read_image, read_mask
     from icm.pipeline import Failure, Matting, load
     from icm.results import Matte, Reference
+    from icm.weights.inventory import inventory
 
 _HOMES = {
     "Failure": "icm.pipeline",
@@ -33,8 +42,14 @@ _HOMES = {
     "InputError": "icm.errors",
     "Matte": "icm.results",
     "Matting": "icm.pipeline",
+    "Picture": "icm.images",
     "Reference": "icm.results",
+    "inventory": "icm.weights.inventory",
     "load": "icm.pipeline",
+    "output_stems": "icm.images",
+    "read_image": "icm.images",
+    "read_mask": "icm.images",
+    "read_model_config": "icm.build",
 }
 
 

@@ -1,0 +1,29 @@
+"""`python -m app`: the web page without the command `icm`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from app.settings import add_model_options, add_options, settings_of
+from icm import IcmError
+
+
+def main() -> int:
+    """Serves the page; 2 where the options are wrong."""
+    parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
+    add_model_options(parser)
+    add_options(parser)
+    try:
+        settings = settings_of(parser.parse_args())
+        from app.server import serve  # noqa: PLC0415 - imports Gradio and torch, not for --help
+
+        serve(settings)
+    except IcmError as error:
+        print(f"app: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Endpoints for programs: a reference, a target, a batch; also offered as MCP tools."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path, PurePath
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from app.bundle import stems_of
+from app.desk import Desk
+from app.handlers import refusing
+from app.uploads import check_size
+from app.words import told
+from icm import InputError, Matting, Reference
+
+SUFFIX = ".icmref"
+_FILES = ("alpha", "cutout")
+_MOST = 16  # calls at a time; more wait in Gradio's queue
+
+Result = TypeVar("Result")
+
+
+class Endpoints:
+    """The functions behind the endpoints.
+
+    Args:
+        desk: the running page.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    @refusing
+    def reference(self, photo: str, mask: str | None = None, model: str = "") -> str:
+        """Learns an object from one photo with a mask, and gives a reference file to use again.
+
+        Args:
+            photo: A photo of the object, or a cut-out with transparency.
+            mask: A picture of the photo's size, white on the object. Not needed for a cut-out.
+            model: Name of the model, as 'small'; empty takes the server's own.
+
+        Returns:
+            A reference file (.icmref).
+        """
+
+        def work(matting: Matting) -> str:
+            return str(self._reference(matting, photo, mask).save(self._folder() / "object"))
+
+        return self._on_device(work, model)
+
+    @refusing
+    def matte(
+        self, target: str, reference: str, mask: str | None = None, model: str = ""
+    ) -> tuple[str, str, dict[str, Any]]:
+        """Finds a reference's object in a picture and cuts it out with soft edges.
+
+        Args:
+            target: The picture.
+            reference: A reference file (.icmref), or a photo of the object.
+            mask: Where reference is a photo: a picture of its size, white on the object.
+            model: Name of the model, as 'small'; empty takes the server's own.
+
+        Returns:
+            The alpha matte, the cut-out, and whether the object was found, with the confidence.
+        """
+
+        def work(matting: Matting) -> tuple[str, str, dict[str, Any]]:
+            made = self._reference(matting, reference, mask)
+            check_size(Path(target), self._desk.settings)
+            matte = matting(target, made)
+            stem = PurePath(target).stem
+            alpha, cutout = matte.save(self._folder(), stem, _FILES)
+            return str(alpha), str(cutout), _report(matte.present, matte.confidence)
+
+        return self._on_device(work, model)
+
+    @refusing
+    def batch(
+        self, targets: list[str], reference: str, mask: str | None = None, model: str = ""
+    ) -> tuple[list[str], list[dict[str, Any]]]:
+        """Cuts a reference's object out of many pictures; one that fails does not stop the rest.
+
+        Args:
+            targets: The pictures.
+            reference: A reference file (.icmref), or a photo of the object.
+            mask: Where reference is a photo: a picture of its size, white on the object.
+            model: Name of the model, as 'small'; empty takes the server's own.
+
+        Returns:
+            Alpha matte and cut-out of each picture that did not fail, and a report for each
+            picture: its name, whether the object was found, the confidence, or the error.
+        """
+        if not targets:
+            raise InputError("no picture was given")
+
+        def work(matting: Matting) -> tuple[list[str], list[dict[str, Any]]]:
+            made = self._reference(matting, reference, mask)
+            names = [PurePath(target).name for target in targets]
+            folder = self._folder()
+            files: list[str] = []
+            reports: list[dict[str, Any]] = []
+            for target, name, stem in zip(
+                targets, names, stems_of([PurePath(name) for name in names]), strict=True
+            ):
+                try:
+                    check_size(Path(target), self._desk.settings)
+                    matte = matting(target, made)
+                    files += [str(path) for path in matte.save(folder, stem, _FILES)]
+                    report = _report(matte.present, matte.confidence)
+                except Exception as error:
+                    report = {"error": told(error, Path(target), name)}
+                reports.append({"name": name, **report})
+            return files, reports
+
+        return self._on_device(work, model)
+
+    def _on_device(self, work: Callable[[Matting], Result], model: str) -> Result:
+        name = model or self._desk.settings.model
+        ticket = self._desk.device.submit(lambda: work(self._desk.models.matting(name)))
+        return ticket.future.result()
+
+    def _reference(self, matting: Matting, source: str, mask: str | None) -> Reference:
+        path = Path(source)
+        if path.suffix == SUFFIX:
+            if mask is not None:
+                raise InputError("a reference file holds its mask already: leave the mask out")
+            return Reference.load(path)
+        check_size(path, self._desk.settings)
+        return matting.reference(path, mask)
+
+    def _folder(self) -> Path:
+        """A new folder for one call's results; swept after an hour."""
+        folder = self._desk.registry.loose / secrets.token_hex(16)
+        folder.mkdir()
+        return folder
+
+
+def add_endpoints(desk: Desk) -> None:
+    """Adds `/reference`, `/matte` and `/batch` to the page being built; nothing is shown."""
+    endpoints = Endpoints(desk)
+    with gr.Column(visible=False):
+        caller = gr.Button("call")  # an endpoint needs an event; nobody can press it
+        picture, reference = gr.File(label="target"), gr.File(label="reference")
+        photo, mask = gr.File(label="photo"), gr.File(label="mask")
+        pictures = gr.File(label="targets", file_count="multiple")
+        model = gr.Textbox("", label="model")
+        file, alpha = gr.File(label="reference file"), gr.File(label="alpha")
+        cutout, files = gr.File(label="cut-out"), gr.File(label="files", file_count="multiple")
+        report, reports = gr.JSON(label="report"), gr.JSON(label="reports")
+    for function, inputs, outputs in (
+        (endpoints.reference, [photo, mask, model], file),
+        (endpoints.matte, [picture, reference, mask, model], [alpha, cutout, report]),
+        (endpoints.batch, [pictures, reference, mask, model], [files, reports]),
+    ):
+        caller.click(
+            function,
+            inputs,
+            outputs,
+            api_name=function.__name__,
+            concurrency_id="api",
+            concurrency_limit=_MOST,
+        )
+
+
+def _report(present: bool, confidence: float) -> dict[str, Any]:
+    return {"present": present, "confidence": round(confidence, 4)}

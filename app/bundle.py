@@ -1,0 +1,117 @@
+"""Results to take away: one picture, or all as a zip that is written while it is sent."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from app.results import KINDS, composite
+from app.visitor import Visitor
+from icm import InputError, output_stems
+
+
+@dataclass(frozen=True)
+class Named:
+    """A finished picture's results and what they are called.
+
+    Attributes:
+        key: of the target.
+        stem: their common name, sub-folders kept, unlike any other's.
+        folder: where they lie.
+    """
+
+    key: str
+    stem: PurePath
+    folder: Path
+
+
+def results_of(visitor: Visitor) -> list[Named]:
+    """All finished pictures of a visitor with names that cannot collide.
+
+    Raises:
+        InputError: nothing is finished.
+    """
+    with visitor.lock:
+        finished = [
+            (target.key, target.name, target.results)
+            for target in visitor.targets
+            if target.results is not None
+        ]
+    if not finished:
+        raise InputError("nothing is finished yet")
+    stems = stems_of([name for _, name, _ in finished])
+    return [
+        Named(key, stem, folder) for (key, _, folder), stem in zip(finished, stems, strict=True)
+    ]
+
+
+def stems_of(names: Sequence[PurePath]) -> list[PurePath]:
+    """Stems of relative names, sub-folders kept."""
+    return output_stems([PurePath("/") / name for name in names], "/")
+
+
+def single(visitor: Visitor, key: str, kind: str) -> tuple[bytes, str]:
+    """One result as PNG, and its file name.
+
+    Raises:
+        InputError: there is no such result.
+    """
+    named = next((each for each in results_of(visitor) if each.key == key), None)
+    if named is None or kind not in KINDS:
+        raise InputError("this result is no longer here")
+    content = _content(named.folder, kind, visitor.background, visitor.background_path)
+    return content, f"{named.stem.name}.{kind}.png"
+
+
+def zip_stream(results: Sequence[Named], background: str, picture: Path | None) -> Iterator[bytes]:
+    """Pieces of a zip with alpha, cut-out and composite of each result.
+
+    A result that is taken away meanwhile is left out. Pictures are stored as they are: PNG holds
+    nothing that a zip could make smaller.
+    """
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        for named in results:
+            for kind in KINDS:
+                try:
+                    content = _content(named.folder, kind, background, picture)
+                except (OSError, InputError):
+                    continue
+                name = named.stem.with_name(f"{named.stem.name}.{kind}.png").as_posix()
+                entry = zipfile.ZipInfo(name, time.localtime()[:6])
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, content)
+                yield sink.taken()
+    yield sink.taken()
+
+
+def _content(folder: Path, kind: str, background: str, picture: Path | None) -> bytes:
+    if kind != "composite":
+        return (folder / f"full.{kind}.png").read_bytes()
+    buffer = io.BytesIO()
+    image = composite(folder, background, picture)
+    image.save(buffer, "PNG", icc_profile=image.info.get("icc_profile"))
+    return buffer.getvalue()
+
+
+class _Sink(io.RawIOBase):
+    """A file that a zip is written to and that gives the bytes away in pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        piece = bytes(data)  # type: ignore[call-overload]  # any buffer; RawIOBase's own type varies
+        self._pieces.append(piece)
+        return len(piece)
+
+    def taken(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)

@@ -1,0 +1,83 @@
+"""Bytes that go out: pictures to look at, results and references to take away.
+
+A visitor's secret is part of every address, and only files that the page itself wrote are served.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from urllib.parse import quote
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, Response, StreamingResponse
+
+from app.bundle import results_of, single, zip_stream
+from app.desk import Desk
+from app.runs import reference_of
+from icm import InputError, Reference
+
+_KEY = re.compile(r"[a-z][0-9a-f]{12}")
+_SERVED = {
+    "shown.png",
+    "shown.webp",
+    "mask.png",
+    "thumbnail.webp",
+    "before.webp",
+    "cutout.webp",
+    "alpha.webp",
+    "guidance.webp",
+    "full.before.jpg",
+    "full.cutout.png",
+    "full.alpha.png",
+}
+_HEADERS = {
+    "Cache-Control": "private, max-age=3600",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'",
+}
+
+
+def add_downloads(app: FastAPI, desk: Desk) -> None:
+    """Adds the routes below `/icm/`; an `IcmError` becomes a refusal in words."""
+
+    @app.get("/icm/{token}/results.zip")
+    def results(token: str) -> Response:
+        visitor = desk.registry.get(token)
+        stream = zip_stream(results_of(visitor), visitor.background, visitor.background_path)
+        headers = _attached("mattes.zip")
+        return StreamingResponse(stream, media_type="application/zip", headers=headers)
+
+    @app.get("/icm/{token}/reference.icmref")
+    def reference(token: str) -> Response:
+        visitor = desk.registry.get(token)
+
+        def compute() -> Reference:
+            return reference_of(visitor, desk.models.matting(visitor.model))
+
+        made = desk.device.submit(compute).future.result()
+        path = made.save(visitor.folder / f"{secrets.token_hex(6)}.icmref")
+        content = path.read_bytes()
+        path.unlink()
+        headers = _attached("object.icmref")
+        return Response(content, media_type="application/octet-stream", headers=headers)
+
+    @app.get("/icm/{token}/{key}/download/{kind}")
+    def download(token: str, key: str, kind: str) -> Response:
+        content, name = single(desk.registry.get(token), key, kind)
+        return Response(content, media_type="image/png", headers=_attached(name))
+
+    @app.get("/icm/{token}/{key}/{name}")
+    def file(token: str, key: str, name: str) -> Response:
+        path = desk.registry.get(token).folder / key / name
+        if name not in _SERVED or not _KEY.fullmatch(key) or not path.is_file():
+            raise InputError("there is no such file")
+        return FileResponse(path, headers=_HEADERS)
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {
+        **_HEADERS,
+        "Cache-Control": "no-store",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+    }

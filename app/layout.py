@@ -1,0 +1,129 @@
+"""The page: its widgets, and which handler each event calls."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import gradio as gr
+
+from app.api import add_endpoints
+from app.desk import Desk
+from app.handlers import Handlers
+
+TITLE = "In-context matting"
+_INTRO = """<div class="icm icm-title"><h1>Mark it once, cut it out everywhere</h1>
+<p>Show an object on one photo. The program finds it in your other pictures and cuts it out, with
+soft edges such as hair and fur, so that you can put it on any background.</p></div>"""
+_STEP = '<div class="icm icm-step"><h2>{}</h2><p>{}</p></div>'
+_SCRIPTS = ("core.js", "easel.js", "tray.js", "viewer.js")
+_SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+
+
+def look() -> dict[str, Any]:
+    """Theme, style sheet and scripts, for mounting; nothing of them comes from another server."""
+    theme = gr.themes.Default(
+        primary_hue="blue",
+        neutral_hue="slate",
+        font=_SYSTEM_FONTS,
+        font_mono=("ui-monospace", "Consolas", "monospace"),
+    ).set(
+        button_primary_background_fill="#1d4ed8",
+        button_primary_background_fill_hover="#1e40af",
+        button_primary_text_color="#ffffff",
+    )
+    scripts = "\n".join(f"<script>{_bundled(name)}</script>" for name in _SCRIPTS)
+    return {"theme": theme, "css": _bundled("page.css"), "head": scripts}
+
+
+def build_page(desk: Desk) -> gr.Blocks:
+    """The page of a desk."""
+    handlers = Handlers(desk)
+    models = desk.models
+    with gr.Blocks(
+        title=TITLE,
+        analytics_enabled=False,
+        delete_cache=(max(1, int(desk.settings.keep) // 6), int(desk.settings.keep)),
+    ) as page:
+        token = gr.State("")
+        gr.HTML(_INTRO, apply_default_css=False)
+        with gr.Row():
+            with gr.Column(min_width=320):
+                gr.HTML(
+                    _STEP.format("1. Show the object", "One photo is enough; three are better.")
+                )
+                easel = _widget("easel")
+            with gr.Column(min_width=320):
+                gr.HTML(_STEP.format("2. Add your pictures", "As many as you like."))
+                tray = _widget("tray")
+                with gr.Row(elem_classes="icm-run"):
+                    run = gr.Button("Cut the object out", variant="primary", elem_id="run")
+                    again = gr.Button("Cut all out again", visible=False, elem_id="again")
+                    stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+        gr.HTML(_STEP.format("3. Look, and take away", ""))
+        viewer = _widget("viewer")
+        with gr.Accordion("Which model does it", open=False, elem_classes="icm-model"):
+            model = gr.Radio(
+                [(models.title(name), name) for name in models.names],
+                value=desk.settings.model,
+                label="Model",
+            )
+            words = gr.Markdown(handlers.describe(desk.settings.model))
+        with gr.Accordion("The same on the command line", open=False):
+            command = gr.Textbox(
+                label="Save the reference above as object.icmref, then run",
+                interactive=False,
+                buttons=["copy"],
+            )
+        add_endpoints(desk)
+
+        screen = [easel, tray, viewer, run, again, stop, command]
+        light: dict[str, Any] = {
+            "show_progress": "hidden",
+            "api_visibility": "undocumented",
+            "concurrency_limit": None,
+            "trigger_mode": "multiple",
+        }
+        follow: dict[str, Any] = {"inputs": token, "outputs": screen, **light}
+        settled = "async (token) => { await icm.settled(); return [token]; }"
+        page.load(
+            handlers.attach,
+            inputs=gr.Textbox(visible=False),
+            outputs=[token, model, words, *screen],
+            js="() => [icm.token]",
+            api_name="attach",
+            **light,
+        ).success(handlers.follow, api_name="follow", **follow)
+        page.unload(handlers.detach)
+        easel.act(handlers.on_easel, token, screen, api_name="easel", **light)
+        tray.act(handlers.on_tray, token, screen, api_name="tray", **light).success(
+            handlers.follow, api_name=False, **follow
+        )
+        viewer.act(handlers.on_viewer, token, screen, api_name="viewer", **light)
+        for button, handler, name in (
+            (run, handlers.start, "start"),
+            (again, handlers.again, "again"),
+        ):
+            button.click(handler, token, screen, js=settled, api_name=name, **light).success(
+                handlers.follow, api_name=f"follow_{name}", **follow
+            )
+        stop.click(handlers.stop, token, screen, api_name="stop", **light)
+        model.input(
+            handlers.choose_model, [token, model], [words, *screen], api_name="model", **light
+        )
+    return page
+
+
+def _widget(name: str) -> gr.HTML:
+    """One of our own widgets; its script shows its value and triggers 'act' with a request."""
+    return gr.HTML(
+        value=None,
+        html_template="<div></div>",
+        js_on_load=f"icm.widget('{name}', element, (data) => trigger('act', data), props, watch)",
+        apply_default_css=False,
+        elem_id=name,
+    )
+
+
+def _bundled(name: str) -> str:
+    return resources.files("app").joinpath("widgets", name).read_text(encoding="utf-8")

@@ -1,0 +1,126 @@
+"""The models to choose from: honest words, what is here, how to get the rest; loaded once each."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.settings import Settings
+from icm import IcmError, InputError, Matting, inventory, load, read_model_config
+
+_WORDS = {
+    "small": (
+        "Small",
+        "Bundled, runs on any CPU in about a second a picture. Good at objects that stand out "
+        "clearly; weaker with fine hair, glass and crowded scenes.",
+    ),
+    "sd21": (
+        "Large (Stable Diffusion 2.1)",
+        "The published model, far better at finding the object and at fine edges. Wants a GPU; on "
+        "a CPU count on half a minute a picture.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model as the page offers it.
+
+    Attributes:
+        name: for `icm.load`.
+        title: for people.
+        words: what it is good for and what it costs.
+        here: whether all its weights lie on this machine.
+        parts: of its weights: what, size, licence, and how to get it where it is missing.
+    """
+
+    name: str
+    title: str
+    words: str
+    here: bool
+    parts: tuple[str, ...]
+
+
+class Models:
+    """The models of this page.
+
+    Args:
+        settings: which one is preselected; its checkpoint and overrides belong to that one alone.
+
+    Attributes:
+        ready: whether the preselected model is loaded and has been seen to work.
+        failure: why it could not be loaded.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loaded: dict[str, Matting] = {}
+        self._lock = threading.Lock()
+        self.failure = ""
+        self.ready = False
+
+    @property
+    def names(self) -> list[str]:
+        """Names to choose from, the preselected one first."""
+        preselected = self._settings.model
+        return [preselected, *(name for name in _WORDS if name != preselected)]
+
+    def title(self, name: str) -> str:
+        """Name of a model for people."""
+        return _WORDS.get(name, (Path(name).stem, ""))[0]
+
+    def choice(self, name: str) -> Choice:
+        """What is to say about a model; looks on this machine only."""
+        entries = inventory(read_model_config(name, self._overrides(name)))
+        parts = tuple(
+            f"{entry.role}: {entry.size}, licence: {entry.licence}. "
+            + ("Here." if entry.place else f"Not here; get it with `{entry.remedy}`.")
+            for entry in entries
+        )
+        here = all(entry.place is not None for entry in entries)
+        words = _WORDS.get(name, ("", f"Your own configuration, {name}."))[1]
+        return Choice(name, self.title(name), words, here, parts)
+
+    def matting(self, name: str) -> Matting:
+        """A loaded model; loading takes seconds, so this is for the device's thread.
+
+        Raises:
+            InputError: its weights are not here; nothing is fetched unasked.
+            IcmError: it cannot be loaded.
+        """
+        if name not in self.names:
+            raise InputError(f"there is no model '{name[:40]}': choose of {', '.join(self.names)}")
+        with self._lock:
+            if name not in self._loaded:
+                choice = self.choice(name)
+                if not choice.here:
+                    raise InputError(f"the model is not here yet. {' '.join(choice.parts)}")
+                self._loaded[name] = load(
+                    name, device=self._settings.device, overrides=self._overrides(name)
+                )
+            return self._loaded[name]
+
+    def warm_up(self) -> None:
+        """Loads the preselected model and mattes a square with it, so that no visitor waits for it.
+
+        What fails is kept in `failure` for the page to show.
+        """
+        try:
+            matting = self.matting(self._settings.model)
+            picture = np.zeros((64, 64, 3), np.uint8)
+            picture[16:48, 16:48] = 255
+            matting(picture, matting.reference(picture, picture[..., 0])).cutout()
+            self.ready = True
+        except IcmError as error:
+            self.failure = str(error)
+            raise
+
+    def _overrides(self, name: str) -> tuple[str, ...]:
+        if name != self._settings.model:
+            return ()
+        checkpoint = self._settings.checkpoint
+        extra = () if checkpoint is None else (f"weights={checkpoint}",)
+        return (*self._settings.overrides, *extra)

@@ -1,0 +1,84 @@
+"""A matte on the disk: full-size files to take away, small ones to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.uploads import fitted
+from icm import InputError, Matte, read_image
+
+LOOK = 1280  # longer side of what is looked at before it is zoomed into
+KINDS = ("alpha", "cutout", "composite")
+
+
+def write_results(matte: Matte, folder: Path) -> None:
+    """Writes `full.alpha.png`, `full.cutout.png`, `full.before.jpg` and small copies of them."""
+    matte.save(folder, "full", ("alpha", "cutout"))
+    before = Image.fromarray(np.rint(matte.picture.at(matte.picture.size) * 255).astype(np.uint8))
+    before.save(folder / "full.before.jpg", quality=92)
+    small = fitted(matte.picture.size, LOOK)[::-1]
+    before.resize(small, Image.Resampling.LANCZOS).save(folder / "before.webp", quality=88)
+    for kind in ("alpha", "cutout"):
+        with Image.open(folder / f"full.{kind}.png") as image:
+            look = image.resize(small, Image.Resampling.LANCZOS)
+            look.save(folder / f"{kind}.webp", quality=90, lossless=kind == "alpha")
+    guidance = _heat(np.clip(matte.guidance, 0, 1))
+    guidance.resize(small, Image.Resampling.BICUBIC).save(folder / "guidance.webp", quality=85)
+
+
+def composite(folder: Path, background: str, picture: Path | None) -> Image.Image:
+    """The stored cut-out over another background; the network is not needed again.
+
+    Args:
+        folder: of the results.
+        background: 'checker', '#rrggbb' or 'picture'.
+        picture: the background where it is 'picture'.
+
+    Raises:
+        InputError: the background cannot be used.
+    """
+    cutout = read_image(folder / "full.cutout.png")
+    size = cutout.size
+    alpha = np.ones(size, np.float32) if cutout.alpha is None else cutout.alpha
+    matte = Matte(
+        picture=cutout,
+        alpha=alpha,
+        guidance=alpha,
+        trimap=alpha,
+        confidence=1.0,
+        present=True,
+        estimate_foreground=lambda colours, _: colours,  # a cut-out's colours are the object's
+    )
+    return matte.over(_background(background, picture))
+
+
+def _background(
+    name: str, picture: Path | None
+) -> Path | tuple[int, int, int] | Literal["checker"]:
+    if name == "picture":
+        if picture is None:
+            raise InputError("choose a background picture first")
+        return picture
+    return colour_of(name) if name.startswith("#") else "checker"
+
+
+def colour_of(text: str) -> tuple[int, int, int]:
+    """Three values 0 to 255 of '#rrggbb'."""
+    try:
+        red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    except ValueError as error:
+        raise InputError(f"'{text[:20]}' is no colour: write it as #rrggbb") from error
+    return red, green, blue
+
+
+def _heat(values: NDArray[np.float32]) -> Image.Image:
+    """From dark blue over violet and orange to light yellow, as 0 to 1."""
+    stops = np.array([[13, 8, 75], [126, 3, 168], [229, 92, 70], [253, 180, 47], [250, 250, 150]])
+    places = np.linspace(0, 1, len(stops))
+    colours = [np.interp(values, places, stops[:, channel]) for channel in range(3)]
+    return Image.fromarray(np.rint(np.dstack(colours)).astype(np.uint8))

@@ -1,0 +1,70 @@
+"""The web server: our routes, Gradio's page, and the way both end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+
+from app.desk import Desk, open_desk
+from app.downloads import add_downloads
+from app.layout import build_page, look
+from app.routes import add_routes
+from app.security import NoFetching, login, refuse_addresses
+from app.settings import Settings
+
+_EVENTS = 400  # light events and calls that may wait in Gradio's own queue
+
+
+def build_app(desk: Desk) -> FastAPI:
+    """The application of a desk; closes the desk when it ends."""
+    settings = desk.settings
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        desk.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(NoFetching)
+    add_routes(app, desk)
+    add_downloads(app, desk)
+    page = build_page(desk).queue(max_size=_EVENTS)
+    refuse_addresses(page)
+    mounted: FastAPI = gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        server_name=settings.host,
+        server_port=settings.port,
+        auth=login(settings.accounts),
+        root_path=settings.root_path or None,
+        max_file_size=settings.max_upload,
+        allowed_paths=[],
+        footer_links=["api"],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=settings.mcp,
+        **look(),
+    )
+    return mounted
+
+
+def serve(settings: Settings) -> None:
+    """Serves the page until it is interrupted."""
+    desk = open_desk(settings)
+    os.environ["GRADIO_TEMP_DIR"] = str(desk.registry.root / "gradio")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    print(f"icm app: http://{settings.host}:{settings.port}{settings.root_path}", flush=True)
+    uvicorn.run(
+        build_app(desk),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+    )

@@ -1,0 +1,183 @@
+"""What comes in: uploads are limited, checked and made visible; each error says what to do."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path, PurePath, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.settings import MEGABYTE, Settings
+from app.visitor import Photo, Target, Visitor
+from icm import InputError, Picture, Reference, read_image, read_mask
+
+EASEL_PIXELS = 1_000_000  # of the working copy that is painted on: a mask needs no more
+EASEL_SIDE = 3000  # a browser's canvas is sure to hold this
+THUMBNAIL = 240
+_DECODERS = threading.Semaphore(2)  # a decoded photograph takes a quarter of a gigabyte
+_ILLEGAL = dict.fromkeys([*range(32), 127, *map(ord, '<>:"|?*\\')], "_")
+
+
+def add_photo(visitor: Visitor, upload: Path, name: str, settings: Settings) -> None:
+    """Puts an uploaded photograph of the object on the easel; its own alpha marks the object."""
+    picture = decoded(upload, settings)
+    key, folder = visitor.new_folder("r")
+    path = upload.rename(folder / "photo")
+    shown = easel_size(picture.size)
+    shown_path = folder / "shown.png"
+    _picture_as_bytes(picture, shown).save(shown_path)
+    photo = Photo(key, _base(name), path, picture.size, shown, shown_path)
+    if picture.alpha is not None and 0 < (picture.alpha >= 0.5).mean() < 1:
+        photo.mask_path = folder / "mask.png"
+        save_mask(picture.alpha, photo.mask_path)
+    _place(visitor, photo)
+
+
+def add_reference_file(visitor: Visitor, upload: Path, name: str, settings: Settings) -> None:
+    """Adds a reference that was downloaded before."""
+    del settings
+    saved = Reference.load(upload)
+    key, folder = visitor.new_folder("r")
+    path = upload.rename(folder / "reference.icmref")
+    thumbnail = saved.thumbnails[0]
+    shown_path, mask_path = folder / "shown.png", folder / "mask.png"
+    Image.fromarray(thumbnail[..., :3]).save(shown_path)
+    save_mask(np.divide(thumbnail[..., 3], 255, dtype=np.float32), mask_path)
+    size = thumbnail.shape[0], thumbnail.shape[1]
+    _place(visitor, Photo(key, _base(name), path, size, size, shown_path, mask_path, saved))
+
+
+def set_mask(visitor: Visitor, key: str, upload: Path, settings: Settings) -> None:
+    """Marks the object of a photo by an uploaded mask or cut-out of the same size."""
+    photo = visitor.photo(key)
+    if photo.saved is not None:
+        raise InputError("a saved reference holds its marks already")
+    check_size(upload, settings)
+    with _DECODERS:
+        mask = read_mask(upload, photo.size)
+    _mark(visitor, photo, mask)
+
+
+def set_painting(visitor: Visitor, key: str, upload: Path) -> None:
+    """Marks the object by what was painted on the working copy; an empty painting unmarks it."""
+    photo = visitor.photo(key)
+    if photo.saved is not None:
+        raise InputError("a saved reference cannot be painted on")
+    with Image.open(upload, formats=("PNG",)) as image:
+        if image.size != photo.shown[::-1] or image.mode != "RGBA":
+            raise InputError("the painting does not fit its photo: reload the page")
+        painted = np.divide(np.asarray(image)[..., 3], 255, dtype=np.float32)
+    _mark(visitor, photo, painted if (painted >= 0.5).any() else None)
+
+
+def add_target(visitor: Visitor, upload: Path, name: str, settings: Settings) -> None:
+    """Adds a picture to matte."""
+    with visitor.lock:
+        if len(visitor.targets) >= settings.max_pictures:
+            raise InputError(
+                f"{settings.max_pictures} pictures are here already: take some away first, or use "
+                "the command line for large folders"
+            )
+    picture = decoded(upload, settings)
+    key, folder = visitor.new_folder("t")
+    path = upload.rename(folder / "picture")
+    _picture_as_bytes(picture, fitted(picture.size, THUMBNAIL)).save(folder / "thumbnail.webp")
+    with visitor.lock:
+        visitor.targets.append(Target(key, safe_name(name), path, picture.size))
+        visitor.changed()
+
+
+def set_background(visitor: Visitor, upload: Path, settings: Settings) -> None:
+    """Takes an uploaded picture as the background of composites."""
+    picture = decoded(upload, settings)
+    _, folder = visitor.new_folder("b")
+    path = upload.rename(folder / "picture")
+    shown = fitted(picture.size, 2000)
+    _picture_as_bytes(picture, shown).save(folder / "shown.webp", quality=85)
+    with visitor.lock:
+        visitor.background, visitor.background_path = "picture", path
+        visitor.changed()
+
+
+def decoded(path: Path, settings: Settings) -> Picture:
+    """Decodes a picture that is not above the limit of pixels."""
+    check_size(path, settings)
+    with _DECODERS:
+        return read_image(path)
+
+
+def check_size(path: Path, settings: Settings) -> None:
+    """Refuses too many pixels by the file's header alone; what has none is for the decoder."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except Image.DecompressionBombError:
+        width, height = settings.max_pixels, 2
+    except Exception:  # damaged in any way: `read_image` says how
+        return
+    if width * height > settings.max_pixels:
+        raise InputError(
+            f"the picture has more than {settings.max_pixels / MEGABYTE:g} megapixels: "
+            "make it smaller, or use the command line"
+        )
+
+
+def safe_name(name: str) -> PurePath:
+    """A visitor's relative path without anything that leaves its folder or breaks a disk."""
+    parts = [
+        part.translate(_ILLEGAL).strip(" .")[:120]
+        for part in PurePosixPath(name.replace("\\", "/")).parts
+    ]
+    kept = [part for part in parts if part][-8:]
+    return PurePath(*kept) if kept else PurePath("picture")
+
+
+def easel_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the working copy of a photo."""
+    scale = min(1.0, (EASEL_PIXELS / (size[0] * size[1])) ** 0.5, EASEL_SIDE / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """A size of the same proportions whose longer side is at most so long."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def save_mask(mask: NDArray[np.float32], path: Path) -> None:
+    """Writes a mask in [0, 1] as a grey PNG."""
+    Image.fromarray(np.rint(mask * 255).astype(np.uint8)).save(path)
+
+
+def mask_at(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A stored mask as grey h w at another size."""
+    with Image.open(path) as image:
+        resized = image.convert("L").resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+def _mark(visitor: Visitor, photo: Photo, mask: NDArray[np.float32] | None) -> None:
+    if mask is not None:
+        path = photo.path.with_name("mask.png")
+        save_mask(mask, path)
+    with visitor.lock:
+        photo.mask_path = None if mask is None else path
+        photo.version += 1
+        visitor.marks_changed()
+
+
+def _place(visitor: Visitor, photo: Photo) -> None:
+    with visitor.lock:
+        visitor.photos.append(photo)
+        visitor.chosen_photo = photo.key
+        visitor.marks_changed()
+
+
+def _picture_as_bytes(picture: Picture, size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(np.rint(picture.at(size) * 255).astype(np.uint8))
+
+
+def _base(name: str) -> str:
+    return safe_name(name).name

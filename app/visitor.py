@@ -1,0 +1,181 @@
+"""One visitor's pictures, references and results; nobody else's are reachable from it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Literal, TypeVar
+
+from app.device import Ticket
+from icm import InputError, Reference
+
+TargetState = Literal["waiting", "working", "done", "absent", "failed"]
+RunState = Literal["idle", "queued", "working", "stopping", "done", "stopped", "failed"]
+
+
+@dataclass
+class Photo:
+    """A photograph of the object, with or without marks; or a reference file.
+
+    Attributes:
+        key: names it on the page.
+        name: what the visitor calls it.
+        path: the upload.
+        size: height and width, upright.
+        shown: height and width of the working copy `shown_path` that is painted on.
+        shown_path: the working copy.
+        mask_path: where the object is; of `size` or of `shown`. None while nothing is marked.
+        saved: the content of a reference file; such a one cannot be painted on.
+        version: counts the changes of its marks.
+    """
+
+    key: str
+    name: str
+    path: Path
+    size: tuple[int, int]
+    shown: tuple[int, int]
+    shown_path: Path
+    mask_path: Path | None = None
+    saved: Reference | None = None
+    version: int = 0
+
+    @property
+    def marked(self) -> bool:
+        """Whether it says where the object is."""
+        return self.saved is not None or self.mask_path is not None
+
+
+@dataclass
+class Target:
+    """A picture to matte.
+
+    Attributes:
+        key: names it on the page.
+        name: relative path as the visitor has it; sub-folders kept.
+        path: the upload.
+        size: height and width, upright.
+        state: how far it is.
+        reason: why it failed, for the visitor to read.
+        confidence: of the result.
+        results: folder of its results, once it is done.
+        version: counts its results.
+    """
+
+    key: str
+    name: PurePath
+    path: Path
+    size: tuple[int, int]
+    state: TargetState = "waiting"
+    reason: str = ""
+    confidence: float = 0.0
+    results: Path | None = None
+    version: int = 0
+
+
+Item = TypeVar("Item", Photo, Target)
+
+
+@dataclass
+class Progress:
+    """Of the visitor's run: how far it is and how fast.
+
+    Attributes:
+        state: what it does now.
+        total: pictures of this run.
+        done: of them finished or failed.
+        started: clock at the first picture.
+        finished: clock at the last finished picture.
+        message: why the whole run failed.
+        ticket: of the device's queue.
+    """
+
+    state: RunState = "idle"
+    total: int = 0
+    done: int = 0
+    started: float = 0.0
+    finished: float = 0.0
+    message: str = ""
+    ticket: Ticket[None] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether pictures are being worked on or will be."""
+        return self.state in ("queued", "working", "stopping")
+
+
+@dataclass
+class Visitor:
+    """All that one visitor has on the server; `lock` guards every change.
+
+    Attributes:
+        token: the secret by which the visitor's browser is known.
+        folder: where the visitor's files lie.
+        model: the model chosen.
+        photos: of the object, in order.
+        targets: pictures, in order.
+        chosen_photo: key of the photo on the easel.
+        chosen_target: key of the result looked at.
+        background: 'checker', a colour as '#rrggbb', or 'picture'.
+        background_path: the uploaded background.
+        progress: of the run.
+        stop: set when the run should end after the current picture.
+        sessions: open pages of this visitor.
+        left: clock when the last page closed.
+        seen: clock of the last sign of life.
+        version: counts changes, for pages that follow.
+    """
+
+    token: str
+    folder: Path
+    model: str
+    photos: list[Photo] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    chosen_photo: str = ""
+    chosen_target: str = ""
+    background: str = "checker"
+    background_path: Path | None = None
+    progress: Progress = field(default_factory=Progress)
+    stop: threading.Event = field(default_factory=threading.Event)
+    sessions: set[str] = field(default_factory=set)
+    left: float = field(default_factory=time.monotonic)
+    seen: float = field(default_factory=time.monotonic)
+    version: int = 0
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    reference: tuple[str, Reference] | None = None
+
+    def changed(self) -> None:
+        """Tells pages that follow that there is something new."""
+        with self.lock:
+            self.version += 1
+            self.seen = time.monotonic()
+
+    def photo(self, key: str) -> Photo:
+        """The photo of a key; InputError where it is gone."""
+        return _of_key(self.photos, key, "photo")
+
+    def target(self, key: str) -> Target:
+        """The target of a key; InputError where it is gone."""
+        return _of_key(self.targets, key, "picture")
+
+    def new_folder(self, kind: str) -> tuple[str, Path]:
+        """A new key and its own empty folder."""
+        key = f"{kind}{secrets.token_hex(6)}"
+        folder = self.folder / key
+        folder.mkdir(parents=True)
+        return key, folder
+
+    def marks_changed(self) -> None:
+        """Forgets the computed reference: it is made anew when it is next needed."""
+        with self.lock:
+            self.reference = None
+            self.changed()
+
+
+def _of_key(items: list[Item], key: str, kind: str) -> Item:
+    for item in items:
+        if item.key == key:
+            return item
+    raise InputError(f"this {kind} is no longer here: reload the page")

@@ -1,0 +1,155 @@
+// What the three widgets of the page share: who the visitor is, uploads, drop zones, small helpers.
+window.icm = (() => {
+  const SENDING = 2; // uploads at a time
+
+  function visitor() {
+    let token = null;
+    try { token = sessionStorage.getItem("icm-visitor"); } catch { /* storage is off: a reload starts anew */ }
+    if (!/^[0-9a-f]{32}$/.test(token ?? "")) {
+      const bytes = crypto.getRandomValues(new Uint8Array(16));
+      token = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+      try { sessionStorage.setItem("icm-visitor", token); } catch { /* as above */ }
+    }
+    return token;
+  }
+  const token = visitor();
+
+  function root() {
+    const given = window.gradio_config?.root ?? location.href;
+    return new URL(given, location.href).pathname.replace(/\/$/, "");
+  }
+  const url = (path) => `${root()}/icm/${path}`;
+
+  // Makes an element: h("button", {class: "x", onclick: f}, "text", child).
+  function h(tag, attributes = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+      else if (value === true) element.setAttribute(name, "");
+      else if (value !== false && value != null) element.setAttribute(name, value);
+    }
+    element.append(...children.flat().filter((child) => child != null));
+    return element;
+  }
+
+  let waiting = new Set(); // uploads that are not answered yet
+  async function send(kind, body, { name = "", key = "" } = {}) {
+    const query = new URLSearchParams({ kind, key });
+    const answer = fetch(url(`upload?${query}`), {
+      method: "POST",
+      body,
+      headers: { "X-Icm-Visitor": token, "X-Icm-Name": encodeURIComponent(name) },
+    }).then(async (response) => {
+      const said = await response.json().catch(() => ({}));
+      if (!response.ok) throw new Error(said.error ?? `the server answered ${response.status}`);
+      return said;
+    }, () => { throw new Error("the server cannot be reached: is it still running?"); });
+    waiting.add(answer);
+    const forget = () => waiting.delete(answer);
+    answer.then(forget, forget);
+    return answer;
+  }
+
+  const flushes = [];
+  async function settled() { // what was painted last has arrived
+    await Promise.all(flushes.map((flush) => flush()));
+    await Promise.allSettled([...waiting]);
+    return token;
+  }
+
+  async function sendAll(kind, files, { onstart, onend, key }) {
+    const queue = [...files];
+    const worker = async () => {
+      for (let next = queue.shift(); next; next = queue.shift()) {
+        const note = onstart?.(next);
+        try { await send(kind, next.file, { name: next.name, key }); onend?.(next, null, note); }
+        catch (error) { onend?.(next, error.message, note); }
+      }
+    };
+    await Promise.all(Array.from({ length: SENDING }, worker));
+  }
+
+  const named = (file) => ({ file, name: file.webkitRelativePath || file.name || "pasted.png" });
+
+  async function dropped(transfer) { // files of a drop, those in folders too, with relative paths
+    const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    if (!entries.length) return [...transfer.files].map(named);
+    const found = [];
+    const walk = async (entry, path) => {
+      if (entry.isFile) {
+        const file = await new Promise((yes, no) => entry.file(yes, no));
+        if (!file.name.startsWith(".")) found.push({ file, name: path + file.name });
+        return;
+      }
+      const reader = entry.createReader();
+      for (;;) {
+        const part = await new Promise((yes, no) => reader.readEntries(yes, no));
+        if (!part.length) break;
+        for (const child of part) await walk(child, `${path}${entry.name}/`);
+      }
+    };
+    for (const entry of entries) await walk(entry, "");
+    return found;
+  }
+
+  const PICTURES = "image/*,.heic,.heif,.tif,.tiff,.webp,.bmp";
+
+  // A button-like label around a file input, which stays reachable by keyboard.
+  function picker(text, { multiple = false, folder = false, accept = PICTURES, onfiles, style = "" }) {
+    const input = h("input", { type: "file", multiple, accept: folder ? null : accept, webkitdirectory: folder });
+    input.addEventListener("change", () => {
+      const files = [...input.files].filter((file) => !file.name.startsWith(".")).map(named);
+      input.value = "";
+      if (files.length) onfiles(files);
+    });
+    return h("label", { class: `icm-pick ${style}` }, input, h("span", {}, text));
+  }
+
+  function droppable(element, onfiles) {
+    const over = (event) => { event.preventDefault(); element.classList.add("icm-over"); };
+    element.addEventListener("dragenter", over);
+    element.addEventListener("dragover", over);
+    element.addEventListener("dragleave", () => element.classList.remove("icm-over"));
+    element.addEventListener("drop", async (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      element.classList.remove("icm-over");
+      const files = await dropped(event.dataTransfer);
+      if (files.length) onfiles(files);
+    });
+  }
+  // A picture dropped beside a zone must not replace the page.
+  for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
+
+  const pasters = []; // {element, wants(), take(files)}
+  addEventListener("paste", (event) => {
+    const files = [...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/"));
+    if (!files.length) return;
+    const here = pasters.find((paster) => paster.element.contains(document.activeElement));
+    const chosen = here ?? pasters.find((paster) => paster.wants()) ?? pasters.at(-1);
+    event.preventDefault();
+    chosen?.take(files.map(named));
+  });
+
+  const widgets = {};
+  // Called by each Gradio HTML component when it appears.
+  function widget(name, element, act, props, watch) {
+    const show = widgets[name](element, act);
+    const address = (key, value) => (key !== "name" && typeof value === "string" && value.startsWith("icm/") ? `${root()}/${value}` : value);
+    const plain = () => { if (props.value) show(JSON.parse(JSON.stringify(props.value), address)); };
+    watch("value", plain);
+    plain();
+  }
+
+  function radios(legend, name, options, onchoose) {
+    const inputs = {};
+    const group = h("fieldset", { class: "icm-radios" }, h("legend", {}, legend),
+      options.map(([value, text]) => {
+        inputs[value] = h("input", { type: "radio", name, value, onchange: () => onchoose(value) });
+        return h("label", {}, inputs[value], h("span", {}, text));
+      }));
+    return { group, choose: (value) => { if (inputs[value]) inputs[value].checked = true; } };
+  }
+
+  return { token, url, h, send, sendAll, settled, flushes, picker, droppable, pasters, widget, widgets, radios };
+})();

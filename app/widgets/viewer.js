@@ -1,0 +1,110 @@
+// Step 3: a result from all sides. The background is put behind the cut-out by the browser, so it
+// changes at once; the server hears of it for the composites of the zip.
+icm.widgets.viewer = (element, act) => {
+  const { h, picker, radios } = icm;
+  const COLOURS = { white: "#ffffff", black: "#000000" };
+  let view = { result: null };
+  let side = "compare", zoom = 0; // zoom 0: fits; else screen pixels per picture pixel
+
+  const before = h("img", { class: "icm-before", alt: "Before" });
+  const after = h("img", { class: "icm-after", alt: "" });
+  const line = h("div", { class: "icm-line", "aria-hidden": "true" });
+  const paper = h("div", { class: "icm-paper" }, h("div", { class: "icm-behind" }, after), before, line);
+  const stage = h("div", { class: "icm-look", tabindex: "0", role: "region", "aria-label": "The result; scrolls when it is zoomed in" }, paper);
+  const slider = h("input", { type: "range", min: 0, max: 100, step: 0.5, value: 50, oninput: cut });
+  const sliderLabel = h("label", { class: "icm-slide" }, h("span", {}, "Before"), slider, h("span", {}, "After"));
+  slider.setAttribute("aria-label", "Before and after");
+  const sides = radios("Show", "icm-side", [["compare", "Before / after"], ["cutout", "Cut-out"], ["alpha", "Alpha"], ["guidance", "Guidance"]],
+    (value) => { side = value; draw(); });
+  sides.choose(side);
+  const zooms = radios("Zoom", "icm-zoom", [["0", "Fit"], ["1", "100 %"], ["3", "300 %"]], (value) => { zoom = +value; draw(); });
+  zooms.choose("0");
+  const colour = h("input", { type: "color", value: "#3b82f6", "aria-label": "Background colour", oninput: () => back(colour.value) });
+  const backs = radios("Background", "icm-back", [["checker", "Checker"], ["white", "White"], ["black", "Black"], ["colour", "Colour"], ["picture", "Picture"]],
+    (value) => back(COLOURS[value] ?? (value === "colour" ? colour.value : value)));
+  const upload = picker("Choose a background", { onfiles: addBackground });
+  const problem = h("p", { class: "icm-problem", role: "alert" });
+  const title = h("p", { class: "icm-note", role: "status" });
+  const downloads = h("div", { class: "icm-row" });
+  const everything = h("a", { class: "icm-button icm-strong", download: "mattes.zip" }, "Download all (zip)");
+  const empty = h("p", { class: "icm-empty" }, "Results appear here, one by one, as soon as the first picture is done.");
+  const work = h("div", { class: "icm-work" }, h("div", { class: "icm-toolbar" }, sides.group, zooms.group),
+    stage, sliderLabel, title, h("div", { class: "icm-toolbar" }, backs.group, colour, upload), downloads);
+  element.replaceChildren(h("div", { class: "icm" }, empty, work, problem));
+
+  async function addBackground([{ file, name }]) {
+    problem.textContent = "";
+    try { await icm.send("background", file, { name }); act({ action: "refresh" }); }
+    catch (error) { problem.textContent = `${name}: ${error.message}`; }
+  }
+  let told = 0;
+  function back(value) {
+    if (value === "picture" && !view.picture) { upload.querySelector("input").click(); showBack(); return; }
+    view.background = value;
+    draw();
+    clearTimeout(told);
+    told = setTimeout(() => act({ action: "background", value }), 250);
+  }
+  function showBack() {
+    const name = { "#ffffff": "white", "#000000": "black" }[view.background] ?? (view.background?.startsWith("#") ? "colour" : view.background);
+    backs.choose(name);
+    if (name === "colour") colour.value = view.background;
+    colour.hidden = name !== "colour";
+    upload.hidden = name !== "picture";
+  }
+  function cut() {
+    const share = +slider.value;
+    before.style.clipPath = `inset(0 ${100 - share}% 0 0)`;
+    line.style.left = `${share}%`;
+  }
+  // Dragging on the picture moves the slider.
+  paper.addEventListener("pointerdown", (event) => {
+    if (side !== "compare" || event.pointerType === "touch" && zoom) return;
+    event.preventDefault();
+    paper.setPointerCapture(event.pointerId);
+    drag(event);
+  });
+  paper.addEventListener("pointermove", (event) => { if (paper.hasPointerCapture(event.pointerId)) drag(event); });
+  function drag(event) {
+    const box = paper.getBoundingClientRect();
+    slider.value = 100 * (event.clientX - box.left) / box.width;
+    cut();
+  }
+
+  function draw() {
+    const { result } = view;
+    empty.hidden = Boolean(result);
+    work.hidden = !result;
+    if (!result) return;
+    const files = zoom ? result.full : result.look;
+    const kind = side === "compare" ? "cutout" : side;
+    const source = files[kind] ?? result.look[kind];
+    if (after.getAttribute("src") !== source) after.src = source;
+    if (before.getAttribute("src") !== files.before) before.src = files.before;
+    after.alt = { cutout: "Cut-out", alpha: "Alpha: white is kept", guidance: "Guidance: where the model saw the object" }[kind];
+    before.hidden = line.hidden = sliderLabel.hidden = side !== "compare";
+    const room = stage.clientWidth, high = Math.max(240, Math.min(innerHeight * 0.7, 720));
+    const fit = Math.min(room / result.width, high / result.height, Math.max(1, 480 / Math.max(result.width, result.height)));
+    const scale = zoom ? zoom / devicePixelRatio : fit;
+    paper.style.width = `${result.width * scale}px`;
+    paper.style.height = `${result.height * scale}px`;
+    paper.classList.toggle("icm-pixels", zoom > 1);
+    const behind = paper.firstChild.style;
+    const cutout = kind === "cutout", { background } = view;
+    paper.firstChild.classList.toggle("icm-checker", cutout && background === "checker");
+    behind.backgroundColor = cutout && background.startsWith("#") ? background : "";
+    behind.backgroundImage = cutout && background === "picture" ? `url("${view.picture}")` : "";
+    showBack();
+    backs.group.parentElement.hidden = !cutout;
+    cut();
+    title.textContent = result.present
+      ? `${result.name}: found, confidence ${Math.round(100 * result.confidence)} %.`
+      : `${result.name}: the object was not found (confidence ${Math.round(100 * result.confidence)} %), so nothing is cut out. Another reference photo may help; Guidance shows where the model looked.`;
+    downloads.replaceChildren(...["cutout", "alpha", "composite"].map((each) =>
+      h("a", { class: "icm-button", href: result.downloads[each], download: "" }, { cutout: "Cut-out", alpha: "Alpha", composite: "Composite" }[each])), everything);
+    everything.href = view.zip;
+    everything.textContent = `Download all ${view.done} (zip)`;
+  }
+  addEventListener("resize", draw);
+  return (next) => { view = next; draw(); };
+};

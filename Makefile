@@ -16,6 +16,7 @@ setup: .venv/installed  ## virtual environment with pinned packages
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -c 'import pymatting'  # compiles its kernels, once
 	@touch $@
 
 demo: setup      ## matte real photographs with the bundled model, offline

@@ -171,7 +171,7 @@ class FewShotCorrespondence(nn.Module):
     def _similarity(
         self, mine: FewShotTokens, theirs: FewShotTokens, mask_bm: Tensor
     ) -> list[Tensor]:
-        """Foreground likeness, log-odds, transferred mask, prototype cosine, published: b n each."""
+        """Foreground likeness, log-odds, transferred mask, prototype cosine, published: b n."""
         cosine_bnm = einsum(mine.match_bnc, theirs.match_bnc, "b n c, b m c -> b n m")
         sharp = {name: value.exp() for name, value in self.log_sharpness.items()}
         foreground_bn = _soft_maximum(cosine_bnm * sharp["odds"], mask_bm)

@@ -40,6 +40,7 @@ from icm.results.reference import check_model
 
 THUMBNAIL = 256
 AHEAD = 3  # pictures decoded before the device needs them, and finished after it is done
+UNKNOWN = 0.5  # in a trimap
 NOISE_SIZES = 64  # input sizes whose noise is kept
 
 
@@ -287,6 +288,11 @@ class Matting:
         method = self.config.finish.method
         if method == "closed_form":
             trimap = trimap_from_guidance(guidance, picture.size)
+            if np.all(trimap == UNKNOWN):
+                raise InputError(
+                    "nothing in the picture is clearly the object or clearly not: mark another "
+                    "reference, or use a trained model"
+                )
             return closed_form_alpha(picture.rgb, trimap), trimap
         small = prediction.alpha_b1hw[0, 0].numpy()
         if method == "guided":

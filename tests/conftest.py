@@ -37,3 +37,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the training and validation pictures (../shared/data) are not here")
     return folder
+
+
+TINY_SMALL = (
+    "weights=null",
+    "backbone.channels=[16, 16, 32]",
+    "backbone.head_width=16",
+    "network.width=16",
+    "network.decoder_width=32",
+    "input.size=64",
+    "precision=float32",
+    "finish.present_threshold=0",
+)
+"""The bundled model's configuration made tiny and random: quick, and wired like the real one."""

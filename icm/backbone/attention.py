@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce
+from einops import rearrange
 from torch import Tensor
 
 from icm.errors import ConfigError
@@ -35,10 +35,10 @@ class AttentionMean:
 
     def add(self, probability_bknm: Tensor, start: int) -> None:
         """Adds the probabilities of the query rows from `start` on; `b` is (image, member)."""
-        images = self.sum_bnm.shape[0]
-        mean_bnm = reduce(probability_bknm, "(b e) k n m -> b n m", "sum", b=images)
-        rows = slice(start, start + probability_bknm.shape[2])
-        self.sum_bnm[:, rows].add_(mean_bnm, alpha=1.0 / probability_bknm.shape[1])
+        images, (_, heads, rows, _) = self.sum_bnm.shape[0], probability_bknm.shape
+        grouped = rearrange(probability_bknm, "(b e) k n m -> b (e k) n m", b=images)
+        sum_bnm = grouped.sum(1, dtype=torch.float32)
+        self.sum_bnm[:, start : start + rows].add_(sum_bnm, alpha=1.0 / heads)
 
     def end_layer(self, members: int) -> None:
         """Says that all rows of one layer were added, for `members` members of each image."""
@@ -77,13 +77,11 @@ def attend(
     rows = max(16, budget // (batch * heads * key_bkmd.shape[2]))
     for start in range(0, tokens, rows):
         score_bknm = query_bknd[:, :, start : start + rows] @ key_bkdm
-        probability_bknm = score_bknm.softmax(-1, dtype=torch.float32)
+        probability_bknm = score_bknm.softmax(-1)
         if mean is not None:
             mean.add(probability_bknm, start)
         if output_bknd is not None and value_bkmd is not None:
-            output_bknd[:, :, start : start + rows] = (
-                probability_bknm.to(query_bknd.dtype) @ value_bkmd
-            )
+            output_bknd[:, :, start : start + rows] = probability_bknm @ value_bkmd
     if mean is not None:
         mean.end_layer(batch // mean.sum_bnm.shape[0])
     return output_bknd

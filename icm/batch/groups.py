@@ -70,7 +70,7 @@ def _from_json(text: str, path: Path) -> list[_Raw]:
         raise InputError(f"{path}: {_LAYOUT}")
     try:
         return [_raw_group(item) for item in items]
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: {_LAYOUT} ({type(error).__name__}: {error})") from error
 
 

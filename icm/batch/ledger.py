@@ -162,10 +162,9 @@ class Ledger:
 
     def _append(self, line: bytes) -> None:
         rest = memoryview(b"\n" + line if self._torn else line)
+        self._torn = True
         while rest:
-            written = os.write(self._file, rest)
-            self._torn = True
-            rest = rest[written:]
+            rest = rest[os.write(self._file, rest) :]
         self._torn = False
 
 
@@ -219,7 +218,7 @@ def _parsed(content: bytes, path: Path) -> tuple[dict[tuple[str, str], Entry], b
     """Last entries, whether a run began that did not end, and whether there is a header."""
     entries: dict[tuple[str, str], Entry] = {}
     broken_off = header = False
-    *lines, _cut_short = content.split(b"\n")
+    lines = content.split(b"\n")
     for line in lines:
         record = _record(line)
         if record is None:
@@ -239,7 +238,7 @@ def _parsed(content: bytes, path: Path) -> tuple[dict[tuple[str, str], Entry], b
             except ValidationError:
                 continue
             entries[entry.group, entry.source] = entry
-    if lines and not header:
+    if len(lines) > 1 and not header:
         raise InputError(f"{path} is no ledger of this program: choose another folder")
     return entries, broken_off, header
 

@@ -1,0 +1,62 @@
+# The web page by default, any other command as easily:
+#   docker build -t icm .                                  (CPU)
+#   docker build -t icm:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
+#   docker run -p 7860:7860 icm
+#   docker run --gpus all -v "$PWD:/data" icm:gpu batch in --reference ref.jpg --mask mask.png -o out
+# BASE may be any Debian or Ubuntu with Python 3.11 or newer to be had, nvidia/cuda:12.8.1-base-ubuntu24.04
+# for one; torch's wheels bring their own CUDA libraries, so the default serves GPUs too.
+ARG BASE=python:3.12-slim-bookworm
+
+FROM ${BASE} AS python
+RUN if ! python3 -c "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"; then \
+        apt-get update \
+        && apt-get install --yes --no-install-recommends python3 python3-venv \
+        && rm -rf /var/lib/apt/lists/*; \
+    fi
+ENV PATH=/opt/icm/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+
+# Dependencies change seldom and are large: a layer of their own, in front of the program's.
+FROM python AS dependencies
+# An index of wheels of torch; empty for the one that pip is configured for.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH=torch
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python3 -m venv /opt/icm
+WORKDIR /build
+COPY constraints.txt .
+RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --constraint constraints.txt "$TORCH"
+COPY pyproject.toml .
+RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['heic'], sep='\n')" > requirements.txt \
+    && pip install --constraint constraints.txt --requirement requirements.txt
+
+FROM dependencies AS program
+RUN pip install hatchling
+COPY . .
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
+
+FROM python
+RUN useradd --uid 10001 --create-home icm \
+    && install --directory --owner=icm /cache /data
+ENV ICM_HOME=/cache/icm \
+    HF_HOME=/cache/huggingface \
+    NUMBA_CACHE_DIR=/cache/numba \
+    GRADIO_ANALYTICS_ENABLED=False \
+    ICM_HOST=0.0.0.0 \
+    ICM_PORT=7860
+COPY --from=dependencies /opt/icm /opt/icm
+# The bundled weights come inside the wheel; others are fetched into /cache when they are asked for.
+RUN --mount=type=bind,from=program,source=/wheels,target=/wheels \
+    python -m pip install --no-cache-dir --no-index --no-deps --no-compile /wheels/*.whl
+USER icm
+# Compiles pymatting once, here rather than at the first cut-out.
+RUN python -c "import pymatting"
+WORKDIR /data
+VOLUME ["/cache"]
+EXPOSE 7860
+HEALTHCHECK --interval=30s --timeout=5s --start-period=180s \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f\"http://127.0.0.1:{os.environ['ICM_PORT']}/healthz\", timeout=4)"]
+ENTRYPOINT ["icm"]
+CMD ["app"]

@@ -108,7 +108,8 @@ def _read_state(source: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{source} was refused: it holds more than tensors, or is no checkpoint at all. Code "
-            f"in it was not run. ({' '.join(str(error).split())[:200]})"
+            "in it was not run. If it is the authors' file, save its 'state_dict' alone on a "
+            f"machine where you trust it, and import that. ({' '.join(str(error).split())[:200]})"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise WeightsError(

@@ -1,0 +1,109 @@
+"""The loop: exact resume, averaged weights, rates, and a stop on a loss that is not finite."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from icm.config.training import TrainingConfig
+from icm.errors import WeightsError
+from icm.training.checkpoint import load_checkpoint, load_matching_weights, save_weights
+from icm.training.loop import Stage, TrainingDivergedError, rate_at, run_stage
+
+
+def config(**changes: object) -> TrainingConfig:
+    values = {"objective": "matting", "steps": 12, "log_every": 3, "save_every": 6, "warm_up": 2}
+    return TrainingConfig.model_validate(values | changes)
+
+
+def line(model: nn.Linear, spoil_at: int | None = None) -> Stage[tuple[int, Tensor]]:
+    """Fits y = 3 x; batch i depends on i alone."""
+
+    def batches(start: int) -> Iterator[tuple[int, Tensor]]:
+        step = start
+        while True:
+            yield step, torch.randn(8, 1, generator=torch.Generator().manual_seed(step))
+            step += 1
+
+    def loss(batch: tuple[int, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        step, x = batch
+        error = (model(x) - 3 * x).square().mean()
+        if step == spoil_at:
+            error = error * float("nan")
+        return error, {"error": float(error.detach())}
+
+    return Stage(batches, loss)
+
+
+def fresh() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(1, 1)
+
+
+def test_a_resumed_run_equals_an_undisturbed_one(tmp_path: Path) -> None:
+    whole, halves = fresh(), fresh()
+    run_stage(whole, line(whole), config(), tmp_path / "whole")
+    # The first half stops as if killed right after the checkpoint of step 6.
+    with pytest.raises(TrainingDivergedError):
+        run_stage(halves, line(halves, spoil_at=7), config(), tmp_path / "halves")
+    again = fresh()
+    run_stage(again, line(again), config(), tmp_path / "halves")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+    one = load_file(tmp_path / "whole" / "weights.safetensors")
+    two = load_file(tmp_path / "halves" / "weights.safetensors")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+    def last(name: str) -> dict[str, float]:
+        return json.loads((tmp_path / name / "curve.jsonl").read_text().splitlines()[-1])
+
+    assert last("whole")["error"] == last("halves")["error"]
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    model = fresh()
+    with pytest.raises(TrainingDivergedError, match="step 9: lower learning_rate"):
+        run_stage(model, line(model, spoil_at=9), config(), tmp_path)
+    assert load_checkpoint(tmp_path / "last.ckpt")["step"] == 6
+
+
+def test_training_lowers_the_loss_and_averages_the_weights(tmp_path: Path) -> None:
+    model = fresh()
+    path = run_stage(model, line(model), config(steps=300, learning_rate=0.05), tmp_path)
+    rows = [json.loads(row) for row in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert rows[-1]["error"] < 0.1 * rows[0]["error"]
+    averaged = load_file(path)["weight"].item()
+    assert averaged == pytest.approx(3, abs=0.3)
+    assert averaged != pytest.approx(model.weight.item(), abs=1e-6)
+
+
+def test_rates_warm_up_stay_and_decay() -> None:
+    stage = config(steps=100, warm_up=10, decay_from=0.5)
+    assert rate_at(0, stage) == pytest.approx(0.1)
+    assert rate_at(9, stage) == rate_at(49, stage) == 1
+    assert rate_at(75, stage) == pytest.approx((1 + 0.03) / 2, abs=0.01)
+    assert rate_at(99, stage) == pytest.approx(0.03, abs=0.01)
+
+
+def test_checkpoints_of_another_format_are_refused(tmp_path: Path) -> None:
+    torch.save({"format_version": 9}, tmp_path / "last.ckpt")
+    with pytest.raises(WeightsError, match="format 9, this version reads 1"):
+        load_checkpoint(tmp_path / "last.ckpt")
+    (tmp_path / "last.ckpt").write_bytes(b"torn")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_checkpoint(tmp_path / "last.ckpt")
+
+
+def test_weights_are_stored_in_half_and_loaded_where_they_match(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, {"weight": torch.full((1, 1), 2.5), "other": torch.zeros(3)})
+    assert load_file(path)["weight"].dtype == torch.bfloat16
+    model = nn.Linear(1, 1)
+    assert load_matching_weights(model, path) == (["bias"], ["other"])
+    assert model.weight.item() == 2.5

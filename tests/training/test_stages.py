@@ -1,0 +1,111 @@
+"""Smoke runs of both objectives on a small folder of pictures, through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from icm.cli import main
+from icm.config.training import TrainingConfig
+from icm.data.batches import PairBatches
+from icm.training.matting import _both_directions
+
+TINY_MODEL = {
+    "name": "tiny small",
+    "backbone": {"kind": "small", "channels": [16, 16, 32], "head_width": 16},
+    "network": {"kind": "small", "width": 16, "decoder_width": 32},
+}
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Path:
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump(TINY_MODEL))
+    values = {
+        "objective": "matting",
+        "model": str(tmp_path / "model.yaml"),
+        "pairs": {"size": 64, "shares": {"composite": 1, "procedural": 0}},
+        "steps": 20,
+        "batch": 2,
+        "warm_up": 2,
+        "log_every": 5,
+        "save_every": 10,
+    }
+    path = tmp_path / "stage.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def run(stage: Path, root: Path, out: Path, *overrides: str) -> int:
+    sets = [word for override in overrides for word in ("--set", override)]
+    words = ["train", "--config", str(stage), "--data", str(root), "-o", str(out), "--workers", "0"]
+    return main([*words, "--device", "cpu", "--cache", str(out.parent / "cache"), *sets])
+
+
+def curve(out: Path) -> list[dict[str, float]]:
+    return [json.loads(row) for row in (out / "curve.jsonl").read_text().splitlines()]
+
+
+def test_both_stages_run_and_hand_their_weights_on(
+    stage: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    denoiser = tmp_path / "denoiser"
+    assert run(stage, tiny_root, denoiser, "objective=denoise", "learning_rate=0.003") == 0
+    errors = [row["error"] for row in curve(denoiser)]
+    assert errors[-1] < errors[0]
+    matting = tmp_path / "matting"
+    start = f"start_from={denoiser / 'weights.safetensors'}"
+    assert run(stage, tiny_root, matting, start) == 0
+    rows = curve(matting)
+    assert rows[-1]["step"] == 20
+    assert rows[-1]["total"] < rows[0]["total"]
+    assert load_file(matting / "weights.safetensors")["network.position"].isfinite().all()
+    assert TrainingConfig.model_validate_json((matting / "config.json").read_text()).steps == 20
+
+
+def test_an_interrupted_stage_ends_like_an_undisturbed_one(
+    stage: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    # decay_from=1: the rate then does not depend on how many steps the first half was told of.
+    assert run(stage, tiny_root, whole, "decay_from=1") == 0
+    assert run(stage, tiny_root, halves, "decay_from=1", "steps=10") == 0
+    assert run(stage, tiny_root, halves, "decay_from=1") == 0
+    one, two = (load_file(out / "weights.safetensors") for out in (whole, halves))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert curve(whole)[-1]["total"] == curve(halves)[-1]["total"]
+
+
+def test_a_wrong_start_or_folder_is_named(
+    stage: Path, tiny_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(stage, tiny_root, tmp_path / "a", "start_from=none.safetensors") == 2
+    assert "run the stage before" in capsys.readouterr().err
+    assert run(stage, tmp_path / "empty", tmp_path / "b") == 2
+    assert "train/cutouts" in capsys.readouterr().err
+
+
+def test_pairs_are_used_backwards_only_where_the_target_shows_the_object(
+    stage: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    config = TrainingConfig.model_validate(yaml.safe_load(stage.read_text()))
+    settings = config.pairs.model_copy(update={"absent": 0.5})
+    source = PairBatches(tiny_root, tmp_path / "cache", settings, batch=12, seed=0)
+    batch = next(iter(source))
+    both = _both_directions(batch, torch.device("cpu"))
+    present = int(batch.present_b.sum())
+    assert 0 < present < 12
+    assert both.target_b.tolist()[:12] == list(range(12))
+    assert both.reference_b.tolist()[:12] == list(range(12, 24))
+    assert len(both.target_b) == 12 + present
+    assert both.present_b.tolist() == [*batch.present_b.float().tolist(), *[1.0] * present]
+    for target, reference, alpha in zip(
+        both.target_b, both.reference_b, both.alpha_b1hw, strict=True
+    ):
+        assert abs(int(target) - int(reference)) == 12
+        assert torch.equal(alpha, both.mask_b1hw[target])
+        assert both.mask_b1hw[reference].max() > 0.5

@@ -15,7 +15,9 @@ from torch import nn
 
 from icm.backbone import Backbone
 from icm.backbone.small import SmallBackbone
+from icm.blocks.plugs import build_merge, build_refinement, build_stages
 from icm.config import load_config
+from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig
 from icm.config.diffusion import DiffusionBackboneConfig
 from icm.config.locate import bundled_config, bundled_weights
 from icm.config.model import (
@@ -27,7 +29,9 @@ from icm.config.model import (
 )
 from icm.errors import ConfigError, DeviceError, WeightsError
 from icm.model.matting import MattingModel, Network
-from icm.model.small import SmallNetwork
+from icm.model.small import DETAIL_CHANNELS, SmallNetwork
+
+PLUG_POINTS = {"merge", "refinement", "stages"}  # names of the modules that hold named blocks
 
 
 @dataclass(frozen=True)
@@ -125,13 +129,24 @@ def small_backbone(config: SmallBackboneConfig) -> SmallBackbone:
     )
 
 
-def small_network(config: SmallNetworkConfig, map_channels: tuple[int, ...]) -> SmallNetwork:
-    """The bundled network, with random weights."""
+def small_network(
+    config: SmallNetworkConfig,
+    map_channels: tuple[int, ...],
+    *,
+    fusion: FusionConfig | None = None,
+    decoder: DecoderConfig | None = None,
+) -> SmallNetwork:
+    """The bundled network, with random weights, and the blocks that are named."""
+    fusion, decoder = fusion or FusionConfig(), decoder or DecoderConfig()
+    half = config.decoder_width // 2
     return SmallNetwork(
         map_channels,
         width=config.width,
         readers=config.readers,
         decoder_width=config.decoder_width,
+        merge=build_merge(fusion, (config.width, *map_channels[1:])),
+        refinement=build_refinement(fusion, config.decoder_width, map_channels[1]),
+        stages=build_stages(decoder, (2 * half, DETAIL_CHANNELS)),
     )
 
 
@@ -148,15 +163,21 @@ def _network(config: ModelConfig, backbone: Backbone) -> Network:
     if isinstance(kind, SmallNetworkConfig):
         if len(backbone.map_channels) != 3:
             raise ConfigError("network kind 'small' needs a backbone with three maps, as 'small'")
-        return small_network(kind, backbone.map_channels)
+        return small_network(
+            kind, backbone.map_channels, fusion=config.fusion, decoder=config.decoder
+        )
     if isinstance(kind, TrainingFreeNetworkConfig):
         from icm.model.training_free import TrainingFreeNetwork  # noqa: PLC0415 - not always used
 
+        if _named_blocks(config):
+            raise ConfigError("network kind 'training_free' has no fusion or decoder for blocks")
         return TrainingFreeNetwork(guidance=kind.guidance)
-    return _published_network(kind)
+    return _published_network(kind, config.fusion, config.decoder)
 
 
-def _published_network(config: PublishedNetworkConfig) -> Network:
+def _published_network(
+    config: PublishedNetworkConfig, fusion_blocks: FusionConfig, decoder_blocks: DecoderConfig
+) -> Network:
     from icm.correspondence import SemiTrainingAttentionBlocks  # noqa: PLC0415 - not always used
     from icm.decoder import DetailCapture  # noqa: PLC0415 - not always used
     from icm.model.published import PublishedNetwork  # noqa: PLC0415 - not always used
@@ -170,14 +191,19 @@ def _published_network(config: PublishedNetworkConfig) -> Network:
         in_attn_dim=config.attention_tokens,
         attn_out_dim=config.attention_width,
         ft_out_dim=config.fused_channels,
+        merge=build_merge(fusion_blocks, config.fused_channels),
     )
     decoder = DetailCapture(
         in_chans=config.fused_channels[-1],
         img_chans=config.image_channels,
         convstream_out=config.stream_channels,
         fusion_out=config.decoder_channels,
+        stages=build_stages(decoder_blocks, config.decoder_channels),
     )
-    return PublishedNetwork(fusion, decoder)
+    refinement = build_refinement(
+        fusion_blocks, config.fused_channels[-1], config.feature_channels[-1]
+    )
+    return PublishedNetwork(fusion, decoder, refinement=refinement)
 
 
 def _load_weights(model: MattingModel, config: ModelConfig) -> str:
@@ -197,13 +223,40 @@ def _load_weights(model: MattingModel, config: ModelConfig) -> str:
             for name, value in load_file(path).items()
             if name.startswith(prefix)
         }
-        module.load_state_dict(values)
+        module.load_state_dict(_untrained_blocks(module, config, values) | values)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is damaged: get it again ({error})") from error
     except RuntimeError as error:
         detail = " ".join(str(error).split())[:300]
         raise WeightsError(f"{path} holds weights of another model: {detail}") from error
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _untrained_blocks(
+    module: nn.Module, config: ModelConfig, values: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Initial values of named blocks that the weights do not know and that do nothing as yet.
+
+    Raises:
+        WeightsError: a block without `residual_gate: zero` would change the result untrained.
+    """
+    fresh = {
+        name: value
+        for name, value in module.state_dict().items()
+        if name not in values and PLUG_POINTS & set(name.split("."))
+    }
+    if fresh and any(block.residual_gate != "zero" for block in _named_blocks(config)):
+        raise WeightsError(
+            f"the weights of model '{config.name}' hold no values of the blocks named in fusion "
+            f"or decoder: train them first, or give those blocks residual_gate: zero"
+        )
+    return fresh
+
+
+def _named_blocks(config: ModelConfig) -> list[BlockConfig]:
+    fusion, stages = config.fusion, config.decoder.stages
+    decoder = [block for stage in stages for block in stage.blocks]
+    return [*fusion.merge, *fusion.guide, *fusion.blocks, *decoder]
 
 
 def _trained_part(model: MattingModel, config: ModelConfig) -> tuple[nn.Module, str]:

@@ -48,7 +48,7 @@ class PyramidZeroGate(nn.Module):
 class GuidedChain(nn.Module):
     """Guided blocks one after the other, all with the same guide; with none, the identity."""
 
-    def __init__(self, blocks: Sequence[nn.Module]) -> None:
+    def __init__(self, blocks: Sequence[nn.Module] = ()) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 
@@ -64,7 +64,7 @@ class GuidedChain(nn.Module):
 class PyramidChain(nn.Module):
     """Pyramid blocks one after the other; with none, the maps as they are."""
 
-    def __init__(self, blocks: Sequence[nn.Module]) -> None:
+    def __init__(self, blocks: Sequence[nn.Module] = ()) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 

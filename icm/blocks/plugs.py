@@ -97,13 +97,16 @@ class Refinement(nn.Module):
     """Guided blocks, then map blocks, over the merged map of a fusion.
 
     Args:
-        guide: looks at the references' tokens.
-        blocks: after that.
+        guide: looks at the references' tokens; None is the identity.
+        blocks: after that; None is the identity.
     """
 
-    def __init__(self, guide: GuidedChain, blocks: nn.Sequential) -> None:
+    def __init__(
+        self, guide: GuidedChain | None = None, blocks: nn.Sequential | None = None
+    ) -> None:
         super().__init__()
-        self.guide, self.blocks = guide, blocks
+        self.guide = guide or GuidedChain()
+        self.blocks = nn.Sequential() if blocks is None else blocks
 
     def forward(
         self, x_bchw: Tensor, features_bchw: Sequence[Tensor], masks_b1hw: Sequence[Tensor]
@@ -154,7 +157,7 @@ def build_refinement(config: FusionConfig, channels: int, guide_channels: int) -
     )
 
 
-def build_stages(config: DecoderConfig, channels: Sequence[int]) -> nn.ModuleList:
+def build_stages(config: DecoderConfig, channels: Sequence[int]) -> list[nn.Sequential]:
     """`decoder.stages`: map blocks after each stage of a decoder, coarse to fine.
 
     Args:
@@ -170,9 +173,7 @@ def build_stages(config: DecoderConfig, channels: Sequence[int]) -> nn.ModuleLis
         )
     blocks = [stage.blocks for stage in config.stages]
     blocks += [()] * (len(channels) - len(blocks))
-    return nn.ModuleList(
-        build_map_blocks(named, width) for named, width in zip(blocks, channels, strict=True)
-    )
+    return [build_map_blocks(named, width) for named, width in zip(blocks, channels, strict=True)]
 
 
 def _merge(config: BlockConfig, channels: Sequence[int], width: int) -> LevelsMerge:

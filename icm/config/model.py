@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from icm.config.base import Config
+from icm.config.blocks import DecoderConfig, FusionConfig
 from icm.config.diffusion import DiffusionBackboneConfig
 
 
@@ -86,6 +87,9 @@ class ModelConfig(Config):
         SmallNetworkConfig | PublishedNetworkConfig | TrainingFreeNetworkConfig,
         Field(discriminator="kind"),
     ]
+    # blocks from the literature (docs/blocks.md); none in the bundled and the published model
+    fusion: FusionConfig = FusionConfig()
+    decoder: DecoderConfig = DecoderConfig()
     input: InputConfig = InputConfig()
     finish: FinishConfig = FinishConfig()
     weights: str | None = Field(

@@ -103,6 +103,8 @@ class SemiTrainingAttentionBlocks(nn.Module):
         ft_out_dim: channels of each level's features; one number for all, or one each.
         training_cross_attn: use `TrainingCrossAttention`.
         cross_attention: its sizes.
+        merge: a pyramid block over the levels before they are fused, which keeps their widths; none
+            in the published model.
 
     Raises:
         InputError: the lists differ in length, or `bottle_neck_dim` is set.
@@ -122,6 +124,7 @@ class SemiTrainingAttentionBlocks(nn.Module):
         ft_out_dim: int | Sequence[int] = 512,
         training_cross_attn: bool = False,
         cross_attention: CrossAttentionOptions | None = None,
+        merge: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if bottle_neck_dim is not None:
@@ -154,6 +157,7 @@ class SemiTrainingAttentionBlocks(nn.Module):
             [coarser + finer for coarser, finer in pairwise([*widths, widths[-1]])],
             [*widths[1:], widths[-1]],
         )
+        self.merge = merge or nn.Identity()
         self.keys = tuple(in_attn_dim)
 
     def forward(
@@ -200,7 +204,9 @@ class SemiTrainingAttentionBlocks(nn.Module):
             reduced.append(reduced_bchw)
         size = size or (masks_b1hw[0].shape[-2], masks_b1hw[0].shape[-1])
         means = [resize(reduce(one, "b c h w -> b 1 h w", "mean"), size) for one in reduced]
-        return FusedGuidance(self.fusion(fused), guidance_b1hw, torch.stack(means).mean(dim=0))
+        return FusedGuidance(
+            self.fusion(self.merge(fused)), guidance_b1hw, torch.stack(means).mean(dim=0)
+        )
 
     def _guidance(
         self, target_bchw: Tensor, references_bchw: Sequence[Tensor], masks_b1hw: Sequence[Tensor]

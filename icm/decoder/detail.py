@@ -48,9 +48,11 @@ class DetailCapture(nn.Module):
         convstream_out: channels of the pyramid's levels at 1/2, 1/4, ... of the image.
         fusion_out: channels of the fusion blocks, one more than levels: the last merges the image.
         use_sigmoid: give alpha; else its logits.
+        stages: a map block after each fusion block, which keeps its width; none as published.
 
     Raises:
-        InputError: `fusion_out` does not have one entry more than `convstream_out`.
+        InputError: `fusion_out` does not have one entry more than `convstream_out`, or there are
+            not as many `stages` as fusion blocks.
     """
 
     def __init__(
@@ -60,6 +62,8 @@ class DetailCapture(nn.Module):
         convstream_out: Sequence[int] = (48, 96, 192),
         fusion_out: Sequence[int] = (256, 128, 64, 32),
         use_sigmoid: bool = True,
+        *,
+        stages: Sequence[nn.Module] | None = None,
     ) -> None:
         super().__init__()
         if len(fusion_out) != len(convstream_out) + 1:
@@ -76,6 +80,9 @@ class DetailCapture(nn.Module):
             FusionBlock(coarse + level, out)
             for coarse, level, out in zip(coarse_chans, level_chans, fusion_out, strict=True)
         )
+        if stages is not None and len(stages) != len(fusion_out):
+            raise InputError(f"{len(stages)} stages of blocks for {len(fusion_out)} fusion blocks")
+        self.stages = nn.ModuleList(stages or [nn.Identity() for _ in fusion_out])
         self.matting_head = MattingHead(fusion_out[-1])
 
     def forward(self, feature_bchw: Tensor, image_bchw: Tensor) -> Tensor:
@@ -97,7 +104,7 @@ class DetailCapture(nn.Module):
             )
         merged_bchw = feature_bchw
         levels = reversed(self.convstream(image_bchw))
-        for block, level_bchw in zip(self.fusion_blks, levels, strict=True):
-            merged_bchw = block(merged_bchw, level_bchw)
+        for block, stage, level_bchw in zip(self.fusion_blks, self.stages, levels, strict=True):
+            merged_bchw = stage(block(merged_bchw, level_bchw))
         logit_b1hw: Tensor = self.matting_head(merged_bchw)
         return logit_b1hw.sigmoid() if self.use_sigmoid else logit_b1hw

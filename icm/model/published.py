@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from icm.blocks.plugs import Refinement
 from icm.correspondence import SemiTrainingAttentionBlocks
 from icm.decoder import DetailCapture
 from icm.errors import InputError
@@ -35,6 +36,8 @@ class PublishedNetwork(nn.Module):
         matching_level: which of `Features.maps` is matched; published up-block 1.
         fused_levels: which of `Features.maps` are fused, coarse to fine, one for each of
             `Features.attention`; published up-blocks 0 and 1.
+        refinement: blocks over the fused features, guided by the references' matching features;
+            none in the published network.
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class PublishedNetwork(nn.Module):
         *,
         matching_level: int = 1,
         fused_levels: Sequence[int] = (0, 1),
+        refinement: Refinement | None = None,
     ) -> None:
         super().__init__()
         self.in_context_fusion = in_context_fusion
         self.detail_decoder = detail_decoder
         self.matching_level = matching_level
         self.fused_levels = tuple(fused_levels)
+        self.refinement = refinement or Refinement()
 
     def forward(self, target: Features, examples: Sequence[Example]) -> Prediction:
         """Mattes a batch of targets.
@@ -68,19 +73,22 @@ class PublishedNetwork(nn.Module):
             InputError: an example or the target's levels do not fit, or a mask is empty.
         """
         check_examples(target, examples)
+        references = [_pick(example.features, self.matching_level) for example in examples]
+        masks = [example.mask_b1hw for example in examples]
         fused = self.in_context_fusion(
             _pick(target, self.matching_level),
             [_pick(target, level) for level in self.fused_levels],
             target.attention,
-            [_pick(example.features, self.matching_level) for example in examples],
-            [example.mask_b1hw for example in examples],
+            references,
+            masks,
             size=(target.image_b3hw.shape[-2], target.image_b3hw.shape[-1]),
         )
-        image_bchw = (2 * target.image_b3hw - 1).to(fused.feature_bchw.dtype)
+        feature_bchw = self.refinement(fused.feature_bchw, references, masks)
+        image_bchw = (2 * target.image_b3hw - 1).to(feature_bchw.dtype)
         if self.detail_decoder.img_chans == 4:
             attention_b1hw = fused.attention_b1hw.to(image_bchw.dtype)
             image_bchw = torch.cat([image_bchw, attention_b1hw], dim=1)
-        alpha_b1hw = self.detail_decoder(fused.feature_bchw, image_bchw).float()
+        alpha_b1hw = self.detail_decoder(feature_bchw, image_bchw).float()
         kernel_size = 2 * max(1, min(alpha_b1hw.shape[-2:]) // TRIMAP_SHARE) + 1
         return Prediction(
             alpha_b1hw=alpha_b1hw,

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from icm.blocks.plugs import Refinement
 from icm.correspondence.few_shot import (
     GUIDANCE_CHANNELS,
     FewShotCorrespondence,
@@ -24,6 +25,7 @@ from icm.correspondence.few_shot import (
 from icm.results import Example, Features, Prediction
 
 POSITION_GRID = 16
+DETAIL_CHANNELS = 48  # of the details at 1/2
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,10 @@ class SmallNetwork(nn.Module):
         width: of the tokens at 1/16.
         readers: number of cross-attention blocks.
         decoder_width: channels at 1/8 and (half of it) at 1/4.
+        merge: a pyramid block over tokens at 1/16 and maps at 1/8 and 1/4, which keeps their
+            widths; none in the bundled model, nor of the next two.
+        refinement: blocks over the fused map at 1/8, guided by the references' maps there.
+        stages: map blocks, after the fusion at 1/4 and after the details at 1/2.
     """
 
     def __init__(
@@ -91,6 +97,9 @@ class SmallNetwork(nn.Module):
         width: int = 192,
         readers: int = 2,
         decoder_width: int = 128,
+        merge: nn.Module | None = None,
+        refinement: Refinement | None = None,
+        stages: Sequence[nn.Module] | None = None,
     ) -> None:
         super().__init__()
         coarse, middle, fine = map_channels
@@ -115,11 +124,16 @@ class SmallNetwork(nn.Module):
             _conv(decoder_width + fine + GUIDANCE_CHANNELS + 1, half), _conv(half, 2 * half)
         )
         self.detail_2 = nn.Sequential(
-            nn.Conv2d(half // 2 + 12, 32, 3, 1, 1), nn.SiLU(), nn.Conv2d(32, 48, 3, 1, 1)
+            nn.Conv2d(half // 2 + 12, 32, 3, 1, 1),
+            nn.SiLU(),
+            nn.Conv2d(32, DETAIL_CHANNELS, 3, 1, 1),
         )
         self.detail_1 = nn.Sequential(
             nn.Conv2d(12 + 3, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 1, 3, 1, 1)
         )
+        self.merge = merge or nn.Identity()
+        self.refinement = refinement or Refinement()
+        self.stages = nn.ModuleList(stages or [nn.Identity(), nn.Identity()])
 
     def forward(self, target: Features, examples: Sequence[Example]) -> Prediction:
         """Alpha of targets; examples have the batch of the target or a batch of 1."""
@@ -136,7 +150,9 @@ class SmallNetwork(nn.Module):
         guidance = self.correspondence(target, self.correspondence.reference(examples))
         guide_bchw = guidance.map_bchw.to(target.maps[0].dtype)
         token_bchw = self._read(target, guide_bchw, examples)
-        logit_b1hw, coarse_b1hw = self._decode(target, token_bchw, guide_bchw, guidance.fine_b1hw)
+        logit_b1hw, coarse_b1hw = self._decode(
+            target, examples, token_bchw, guide_bchw, guidance.fine_b1hw
+        )
         return SmallOutput(logit_b1hw, coarse_b1hw, guidance, self._present(token_bchw))
 
     def _read(self, target: Features, guide_bchw: Tensor, examples: Sequence[Example]) -> Tensor:
@@ -174,23 +190,30 @@ class SmallNetwork(nn.Module):
         return logit_b
 
     def _decode(
-        self, target: Features, token_bchw: Tensor, guide_bchw: Tensor, fine_b1hw: Tensor
+        self,
+        target: Features,
+        examples: Sequence[Example],
+        token_bchw: Tensor,
+        guide_bchw: Tensor,
+        fine_b1hw: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Logits of alpha at the input size and at 1/8."""
-        _, middle, fine = target.maps
+        token_bchw, middle, fine = self.merge((token_bchw, *target.maps[1:]))
         up_bchw = F.interpolate(token_bchw, size=middle.shape[-2:], mode="nearest")
         x_bchw = self.fuse_8(torch.cat([up_bchw.to(middle.dtype), middle, guide_bchw], dim=1))
+        references = [example.features.maps[1] for example in examples]
+        x_bchw = self.refinement(x_bchw, references, [example.mask_b1hw for example in examples])
         coarse_b1hw = self.coarse_head(x_bchw).float()
         up_bchw, guide_up_bchw = (
             F.interpolate(map_bchw, size=fine.shape[-2:], mode="nearest")
             for map_bchw in (x_bchw, guide_bchw)
         )
-        x_bchw = self.fuse_4(
-            torch.cat([up_bchw, fine, guide_up_bchw, fine_b1hw.to(fine.dtype)], dim=1)
-        )
+        joined_bchw = torch.cat([up_bchw, fine, guide_up_bchw, fine_b1hw.to(fine.dtype)], dim=1)
+        x_bchw = self.stages[0](self.fuse_4(joined_bchw))
         image_b3hw = target.image_b3hw.to(fine.dtype) * 2 - 1
         folded_bchw = F.pixel_unshuffle(image_b3hw, 2)
         x_bchw = self.detail_2(torch.cat([F.pixel_shuffle(x_bchw, 2), folded_bchw], dim=1))
+        x_bchw = self.stages[1](x_bchw)
         x_bchw = self.detail_1(torch.cat([F.pixel_shuffle(x_bchw, 2), image_b3hw], dim=1))
         return x_bchw.float(), coarse_b1hw
 

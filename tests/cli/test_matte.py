@@ -1,0 +1,176 @@
+"""`icm matte` and `icm reference` as a person uses them: files, messages, exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from icm.cli import main
+from tests.conftest import TINY_SMALL
+
+MODEL = [word for override in TINY_SMALL for word in ("--set", override)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for name, size in (("ref.png", (50, 60)), ("one.jpg", (40, 70)), ("two.png", (64, 30))):
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(tmp_path / name)
+    mask = np.zeros((50, 60), np.uint8)
+    mask[10:30, 20:50] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    return tmp_path
+
+
+def matte(folder: Path, *words: str, mask: str | None = "mask.png") -> int:
+    marked = ["--reference", str(folder / "ref.png")]
+    marked += [] if mask is None else ["--mask", str(folder / mask)]
+    given = [*marked, "-o", str(folder / "out"), "--device", "cpu", *MODEL]
+    targets = [word for word in words if word.startswith(str(folder))]
+    return main(["matte", *targets, *given, *words[len(targets) :]])
+
+
+def written(folder: Path) -> list[str]:
+    out = folder / "out"
+    return sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+
+
+def test_alpha_and_cut_out_of_each_target(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert matte(folder, str(folder / "one.jpg"), str(folder / "two.png")) == 0
+    assert written(folder) == [
+        "one.alpha.png",
+        "one.cutout.png",
+        "two.alpha.png",
+        "two.cutout.png",
+    ]
+    alpha = Image.open(folder / "out" / "one.alpha.png")
+    assert (alpha.mode, alpha.size) == ("L", (70, 40))
+    assert Image.open(folder / "out" / "one.cutout.png").mode == "RGBA"
+    said = capsys.readouterr().err
+    assert "2 matted" in said
+    assert "2/2" in said
+
+
+def test_everything_can_be_saved_in_16_bits(folder: Path) -> None:
+    kinds = "alpha,cutout,trimap,guidance,composite"
+    one = str(folder / "one.jpg")
+    assert matte(folder, one, "--save", kinds, "--bits", "16", "--background", "#ff0000") == 0
+    assert written(folder) == sorted(f"one.{kind}.png" for kind in kinds.split(","))
+    assert Image.open(folder / "out" / "one.alpha.png").mode == "I;16"
+
+
+def test_a_saved_reference_gives_the_same_files(folder: Path) -> None:
+    one, two = str(folder / "one.jpg"), str(folder / "two.png")
+    assert matte(folder, one, two) == 0
+    before = {name: (folder / "out" / name).read_bytes() for name in written(folder)}
+    saved = folder / "object.icmref"
+    marked = ["--reference", str(folder / "ref.png"), "--mask", str(folder / "mask.png")]
+    assert main(["reference", *marked, "-o", str(saved), "--device", "cpu", *MODEL]) == 0
+    words = ["matte", one, two, "--reference", str(saved), "-o", str(folder / "out")]
+    assert main([*words, "--device", "cpu", *MODEL]) == 0
+    assert {name: (folder / "out" / name).read_bytes() for name in written(folder)} == before
+
+
+def test_a_broken_target_is_named_and_the_rest_is_done(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "text.jpg").write_text("this is no picture")
+    assert matte(folder, str(folder / "text.jpg"), str(folder / "one.jpg")) == 1
+    assert written(folder) == ["one.alpha.png", "one.cutout.png"]
+    said = capsys.readouterr().err
+    assert "text.jpg" in said
+    assert "1 failed" in said
+    assert "Traceback" not in said
+
+
+def test_an_output_that_cannot_be_written_fails_its_target(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "out").write_text("a file where the folder should be")
+    assert matte(folder, str(folder / "one.jpg")) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--mask", "empty.png"], "marks nothing"),
+        (["--mask", "full.png"], "marks the whole picture"),
+        (["--mask", "small.png"], "save the mask at the reference's size"),
+        (["--mask", "none.png"], "none.png"),
+        ([], "has no mask"),
+    ],
+)
+def test_a_wrong_mask_is_a_wrong_call(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    for name, value, size in (
+        ("empty", 0, (60, 50)),
+        ("full", 255, (60, 50)),
+        ("small", 9, (9, 9)),
+    ):
+        Image.new("L", size, value).save(folder / f"{name}.png")
+    mask = words[1] if words else None
+    assert matte(folder, str(folder / "one.jpg"), mask=mask) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.strip().splitlines()) <= 2
+    assert written(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "huge"], "unknown model 'huge'"),
+        (["--device", "cuda"], "CUDA"),
+        (["--set", "input.sise=3"], "did you mean 'size'"),
+        (["--save", "alfa"], "cannot save alfa"),
+        (["--mask", "again.png"], "give its --reference before it"),
+    ],
+)
+def test_a_wrong_option_is_a_wrong_call(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    marked = ["--reference", str(folder / "ref.png"), "--mask", str(folder / "mask.png")]
+    call = ["matte", str(folder / "one.jpg"), *marked, "-o", str(folder / "out")]
+    assert main([*call, *MODEL, *words]) == 2
+    assert message in capsys.readouterr().err
+    assert written(folder) == []
+
+
+def test_a_folder_as_target_points_to_batch(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert matte(folder, str(folder)) == 2
+    assert "icm batch" in capsys.readouterr().err
+
+
+def test_a_missing_target_is_named_and_fails(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert matte(folder, str(folder / "gone.jpg")) == 1
+    assert "gone.jpg" in capsys.readouterr().err
+
+
+def test_a_mask_for_a_saved_reference_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["matte", str(folder / "one.jpg"), "--reference", str(folder / "a.icmref")]
+    words += ["--mask", str(folder / "mask.png"), "-o", str(folder / "out"), *MODEL]
+    assert main([*words, "--device", "cpu"]) == 2
+    assert "holds its mask already" in capsys.readouterr().err
+
+
+def test_what_is_not_found_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = str(folder / "one.jpg")
+    assert matte(folder, one, "--set", "finish.present_threshold=1") == 0
+    assert "not found" in capsys.readouterr().err
+    assert np.asarray(Image.open(folder / "out" / "one.alpha.png")).max() == 0

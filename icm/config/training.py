@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from icm.config.base import Config
+from icm.config.blocks import DecoderConfig, FusionConfig
 from icm.config.data import DifficultyRamp, PairSettings
 
 
@@ -20,6 +21,9 @@ class TrainingConfig(Config):
     format_version: Literal[1] = 1
     objective: Literal["denoise", "matting"]
     model: str = Field("small", description="name or file of the model's configuration")
+    # blocks from the literature to train into the model, in place of those that its file names
+    fusion: FusionConfig = FusionConfig()
+    decoder: DecoderConfig = DecoderConfig()
     pairs: PairSettings = PairSettings()
     ramp: DifficultyRamp = DifficultyRamp()
     start_from: str | None = Field(None, description="weights of the stage before, safetensors")

@@ -46,7 +46,7 @@ def train(
     """
     torch.manual_seed(config.seed)
     place = choose_device(device)
-    model = untrained(config.model)
+    model = untrained(config)
     if config.start_from is not None:
         _start(model, Path(config.start_from))
     model = model.to(place).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stub lacks it
@@ -58,15 +58,22 @@ def train(
     return run_stage(model, matting_stage(model, config, data, store, workers=workers), config, out)
 
 
-def untrained(name: str) -> MattingModel:
-    """The small model of a configuration, with random weights."""
-    config = read_model_config(name)
+def untrained(stage: TrainingConfig) -> MattingModel:
+    """The small model of a stage, with its blocks and random weights."""
+    name, config = stage.model, read_model_config(stage.model)
+    named = {key: getattr(stage, key) for key in ("fusion", "decoder")}
+    config = config.model_copy(
+        update={key: blocks for key, blocks in named.items() if key in stage.model_fields_set}
+    )
     if not isinstance(config.backbone, SmallBackboneConfig) or not isinstance(
         config.network, SmallNetworkConfig
     ):
         raise ConfigError(f"model '{name}' is not of kind small, and only that can be trained here")
     backbone = small_backbone(config.backbone)
-    return MattingModel(backbone, small_network(config.network, backbone.map_channels))
+    network = small_network(
+        config.network, backbone.map_channels, fusion=config.fusion, decoder=config.decoder
+    )
+    return MattingModel(backbone, network)
 
 
 def _start(model: MattingModel, path: Path) -> None:

@@ -6,12 +6,14 @@ from safetensors.torch import save_file
 
 from icm.blocks import GUIDED_BLOCKS, MAP_BLOCKS, PYRAMID_BLOCKS
 from icm.build import build, read_model_config, small_network
-from icm.config import parse_config
+from icm.config import apply_overrides, parse_config
 from icm.config.blocks import DecoderConfig, FusionConfig
 from icm.config.model import SmallNetworkConfig
+from icm.config.training import TrainingConfig
 from icm.errors import ConfigError, WeightsError
 from icm.functional.propagation import weigh_attention
 from icm.results import Example, Features
+from icm.training.stages import untrained
 
 SMALL = SmallNetworkConfig(width=16, readers=1, decoder_width=16)
 SMALL_MAPS = (24, 16, 12)
@@ -202,3 +204,13 @@ def test_a_network_without_fusion_refuses_blocks():
     values = ("fusion.blocks=[{name: cbam}]", "weights=null")
     with pytest.raises(ConfigError, match="has no fusion or decoder for blocks"):
         build(read_model_config("training_free", values), device="cpu")
+
+
+def test_training_puts_the_named_blocks_into_the_model():
+    values = {"objective": "matting", "steps": 1}
+    plain = parse_config(TrainingConfig, values, source="test")
+    text = "fusion.blocks=[{name: cbam, options: {reduction: 8}}]"
+    named = parse_config(TrainingConfig, apply_overrides(values, [text]), source="test")
+    new = set(untrained(named).state_dict()) - set(untrained(plain).state_dict())
+    assert len(new) == 3
+    assert all(name.startswith("network.refinement.blocks.0.") for name in new)

@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
-from einops import rearrange, reduce, repeat
+from einops import reduce, repeat
 from torch import Tensor
 
 from icm.backbone.contract import Noise
 from icm.backbone.parts import Parts
 from icm.bench.stages import Stages
+from icm.errors import InputError
 from icm.model.published import PublishedNetwork
 from icm.results import Example, Features, Prediction
 
@@ -52,6 +53,8 @@ class PublishedPath:
         timestep: noise level.
         map_blocks: up-blocks whose outputs are features, coarse to fine.
         attention_blocks: block paths of each attention level, coarse to fine.
+        members_at_once: ensemble members in one batch; the released code took all, which needs
+            some 10 GB of memory at 768 x 768 and, on a CPU, is not faster than one by one.
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class PublishedPath:
         timestep: int,
         map_blocks: Sequence[int],
         attention_blocks: Sequence[Sequence[str]],
+        members_at_once: int = 1,
     ) -> None:
         self._parts = parts
+        self._members_at_once = members_at_once
         self._network = network
         self._timestep = timestep
         self._map_blocks = tuple(map_blocks)
@@ -82,26 +87,43 @@ class PublishedPath:
 
     @torch.no_grad()
     def extract(self, image_b3hw: Tensor, noise: Noise, stages: Stages | None = None) -> Features:
-        """Features and attention maps of RGB images in [0, 1], ensemble members as a batch."""
+        """Features and attention maps of RGB images in [0, 1], averaged over the ensemble."""
         stages = stages or Stages()
-        unet, scheduler = self._parts.unet, self._parts.scheduler
-        images, members = image_b3hw.shape[0], noise.diffusion_echw.shape[0]
+        members = noise.diffusion_echw.shape[0]
+        passes = [
+            self._pass(image_b3hw, noise, slice(start, start + self._members_at_once), stages)
+            for start in range(0, members, self._members_at_once)
+        ]
+        maps, attention = (
+            tuple(torch.stack(level).sum(0) / members for level in zip(*kind, strict=True))
+            for kind in zip(*passes, strict=True)
+        )
+        return Features(image_b3hw, maps, attention)
+
+    def _pass(
+        self, image_b3hw: Tensor, noise: Noise, members: slice, stages: Stages
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Sums of maps and of attention over some members of the ensemble."""
+        scheduler, autoencoder = self._parts.scheduler, self._parts.autoencoder
+        if noise.posterior_echw is None:
+            raise InputError("the noise was drawn for a backbone on pixels, not for latents")
+        images, device = image_b3hw.shape[0], image_b3hw.device
+        drawn_echw, added_echw = noise.posterior_echw[members], noise.diffusion_echw[members]
+        count = drawn_echw.shape[0]
         with stages.time("encoder"):
-            repeated = repeat(2 * image_b3hw - 1, "b c h w -> (b e) c h w", e=members)
-            posterior = self._parts.autoencoder.encode(repeated).latent_dist
+            repeated = repeat(2 * image_b3hw - 1, "b c h w -> (b e) c h w", e=count)
+            posterior = autoencoder.encode(repeated).latent_dist
         with stages.time("unet"):
-            drawn = repeat(noise.posterior_echw, "e c h w -> (b e) c h w", b=images)
-            latents = posterior.mean + posterior.std * drawn
-            latents = latents * self._parts.autoencoder.config.scaling_factor
-            added = repeat(noise.diffusion_echw, "e c h w -> (b e) c h w", b=images)
-            timesteps = torch.full((images * members,), self._timestep, device=latents.device)
+            drawn = repeat(drawn_echw.to(device), "e c h w -> (b e) c h w", b=images)
+            latents = (posterior.mean + posterior.std * drawn) * autoencoder.config.scaling_factor
+            added = repeat(added_echw.to(device), "e c h w -> (b e) c h w", b=images)
+            timesteps = torch.full((images * count,), self._timestep, device=device)
             noisy = scheduler.add_noise(latents, added, timesteps)
-            maps, probabilities = self._run_unet(unet, noisy, timesteps)
-            features = tuple(
-                reduce(level, "(b e) c h w -> b c h w", "mean", b=images) for level in maps
+            maps, levels = self._run_unet(self._parts.unet, noisy, timesteps)
+            return (
+                tuple(reduce(level, "(b e) c h w -> b c h w", "sum", b=images) for level in maps),
+                tuple(self._sum(layers, images, grid) for layers, grid in levels),
             )
-            attention = tuple(self._mean(layers, images, shape) for layers, shape in probabilities)
-        return Features(image_b3hw, features, attention)
 
     def _run_unet(
         self, unet: Any, noisy: Tensor, timesteps: Tensor
@@ -146,12 +168,14 @@ class PublishedPath:
         return [maps[number] for number in self._map_blocks], levels
 
     @staticmethod
-    def _mean(layers: list[Tensor], images: int, grid: torch.Size) -> Tensor:
-        stacked = torch.stack(
-            [reduce(layer, "(b e) n m -> b n m", "mean", b=images) for layer in layers]
-        )
+    def _sum(layers: list[Tensor], images: int, grid: torch.Size) -> Tensor:
+        """Mean over layers, sum over members."""
         height, width = grid
-        return rearrange(stacked.mean(0), "b (h w) n -> b h w n", h=height, w=width)
+        stacked = [
+            reduce(layer, "(b e) (h w) n -> b h w n", "sum", b=images, h=height, w=width)
+            for layer in layers
+        ]
+        return torch.stack(stacked).mean(0)
 
 
 class MaterialisedProcessor:

@@ -68,6 +68,7 @@ def _published(config: ModelConfig, pair: Pair, device: torch.device) -> Route:
         timestep=backbone.timestep,
         map_blocks=backbone.map_blocks,
         attention_blocks=backbone.attention_blocks,
+        members_at_once=1 if device.type == "cpu" else backbone.ensemble,
     )
     return Route(lambda stages: path(pair, stages), _loaded(), 0.0)
 

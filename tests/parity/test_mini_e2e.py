@@ -79,6 +79,7 @@ class Case:
             timestep=200,
             map_blocks=(0, 1),
             attention_blocks=(("down_blocks.2", "up_blocks.1"), ("down_blocks.1", "up_blocks.2")),
+            members_at_once=2,  # of 2 and of 3: all at once, and in uneven parts
         )
         return published.extract
 

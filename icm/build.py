@@ -18,7 +18,6 @@ from icm.backbone.small import SmallBackbone
 from icm.blocks.plugs import build_merge, build_refinement, build_stages
 from icm.config import load_config
 from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig
-from icm.config.diffusion import DiffusionBackboneConfig
 from icm.config.locate import bundled_config, bundled_weights
 from icm.config.model import (
     ModelConfig,
@@ -72,13 +71,12 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
     """
     place = choose_device(device)
     dtype = choose_precision(config.precision, place)
-    if isinstance(config.backbone, SmallBackboneConfig):
-        backbone: Backbone = small_backbone(config.backbone)
-        autocast = dtype if dtype != torch.float32 else None
-    else:
-        backbone = _diffusion_backbone(config.backbone, place, dtype)
-        autocast = None
-    model = MattingModel(backbone, _network(config, backbone))
+    small = isinstance(config.backbone, SmallBackboneConfig)
+    autocast = dtype if small and dtype != torch.float32 else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)  # what has no weights to load is random, but always the same
+        backbone = _backbone(config, place, dtype)
+        model = MattingModel(backbone, _network(config, backbone))
     weights_hash = _load_weights(model, config)
     model = model.to(place).eval().requires_grad_(False)
     if autocast is not None or place.type == "cuda":
@@ -150,12 +148,12 @@ def small_network(
     )
 
 
-def _diffusion_backbone(
-    config: DiffusionBackboneConfig, device: torch.device, dtype: torch.dtype
-) -> Backbone:
+def _backbone(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Backbone:
+    if isinstance(config.backbone, SmallBackboneConfig):
+        return small_backbone(config.backbone)
     from icm.backbone.diffusion import build_diffusion_backbone  # noqa: PLC0415 - heavy
 
-    return build_diffusion_backbone(config, device=device, dtype=dtype)
+    return build_diffusion_backbone(config.backbone, device=device, dtype=dtype)
 
 
 def _network(config: ModelConfig, backbone: Backbone) -> Network:

@@ -19,7 +19,7 @@ class TrainingConfig(Config):
     """
 
     format_version: Literal[1] = 1
-    objective: Literal["denoise", "matting"]
+    objective: Literal["denoise", "matting", "refine"]
     model: str = Field("small", description="name or file of the model's configuration")
     # blocks from the literature to train into the model, in place of those that its file names
     fusion: FusionConfig = FusionConfig()

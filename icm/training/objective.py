@@ -52,9 +52,7 @@ def matting_objective(
     ).mean()
     absolute = ((predicted_b1hw - alpha_b1hw).abs() * weight).mean()
     dice = _dice(predicted_b1hw, alpha_b1hw, weight_b1hw)
-    edges = _pyramid(predicted_b1hw, alpha_b1hw, weight) + _gradient(
-        predicted_b1hw, alpha_b1hw, weight
-    )
+    edges = edge_loss(predicted_b1hw, alpha_b1hw, weight)
     guidance = _guidance(output, alpha_b1hw)
     presence = F.binary_cross_entropy_with_logits(output.present_b, present_b)
     total = cross_entropy + absolute + 0.5 * dice + edges + 0.4 * guidance + 0.1 * presence
@@ -67,6 +65,13 @@ def matting_objective(
         guidance,
         presence,
         _iou(predicted_b1hw.detach(), alpha_b1hw, present_b),
+    )
+
+
+def edge_loss(predicted_b1hw: Tensor, alpha_b1hw: Tensor, weight_b1hw: Tensor) -> Tensor:
+    """Differences of Laplacian pyramids and of gradients, weighted: a scalar."""
+    return _pyramid(predicted_b1hw, alpha_b1hw, weight_b1hw) + _gradient(
+        predicted_b1hw, alpha_b1hw, weight_b1hw
     )
 
 

@@ -9,12 +9,15 @@ import torch
 from icm.build import choose_device, read_model_config, small_backbone, small_network
 from icm.config.model import SmallBackboneConfig, SmallNetworkConfig
 from icm.config.training import TrainingConfig
+from icm.data.batches import PairBatch
 from icm.errors import ConfigError, WeightsError
 from icm.model.matting import MattingModel
+from icm.model.refiner import DetailRefiner
 from icm.training.checkpoint import load_matching_weights
 from icm.training.denoising import denoising_stage
-from icm.training.loop import run_stage
+from icm.training.loop import Stage, run_stage
 from icm.training.matting import matting_stage
+from icm.training.refining import refining_stage
 
 
 def train(
@@ -46,16 +49,38 @@ def train(
     """
     torch.manual_seed(config.seed)
     place = choose_device(device)
+    store = out.parent / "cache" if cache is None else cache
+    if config.objective == "refine":
+        refiner, stage = _refining(config, data, store, place, workers=workers)
+        return run_stage(refiner, stage, config, _noted(config, out))
     model = untrained(config)
     if config.start_from is not None:
         _start(model, Path(config.start_from))
     model = model.to(place).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stub lacks it
-    store = out.parent / "cache" if cache is None else cache
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    _noted(config, out)
     if config.objective == "denoise":
         return run_stage(model, denoising_stage(model, config, data, store), config, out)
     return run_stage(model, matting_stage(model, config, data, store, workers=workers), config, out)
+
+
+def _refining(
+    config: TrainingConfig, data: Path, cache: Path, place: torch.device, *, workers: int
+) -> tuple[DetailRefiner, Stage[PairBatch]]:
+    """A refiner with random weights, and the stage that trains it on a frozen model."""
+    if config.start_from is None:
+        raise ConfigError("objective 'refine' needs start_from: the weights of the model to refine")
+    frozen = untrained(config)
+    _start(frozen, Path(config.start_from))
+    frozen = frozen.to(place).eval().requires_grad_(False)
+    refiner = DetailRefiner().to(place).train()
+    return refiner, refining_stage(refiner, frozen, config, data, cache, workers=workers)
+
+
+def _noted(config: TrainingConfig, out: Path) -> Path:
+    """The output folder, with the configuration used in it."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return out
 
 
 def untrained(stage: TrainingConfig) -> MattingModel:

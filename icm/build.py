@@ -28,6 +28,7 @@ from icm.config.model import (
 )
 from icm.errors import ConfigError, DeviceError, WeightsError
 from icm.model.matting import MattingModel, Network
+from icm.model.refiner import DetailRefiner
 from icm.model.small import DETAIL_CHANNELS, SmallNetwork
 
 PLUG_POINTS = {"merge", "refinement", "stages"}  # names of the modules that hold named blocks
@@ -43,6 +44,7 @@ class Built:
         device: where it runs.
         autocast: dtype to run it under, or None where the model holds its own.
         fingerprint: hexadecimal SHA-256 of configuration and weights.
+        refiner: sharpens alpha; None where the configuration names none.
     """
 
     model: MattingModel
@@ -50,6 +52,7 @@ class Built:
     device: torch.device
     autocast: torch.dtype | None
     fingerprint: str
+    refiner: DetailRefiner | None = None
 
 
 def read_model_config(name: str, overrides: tuple[str, ...] = ()) -> ModelConfig:
@@ -78,10 +81,14 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
         backbone = _backbone(config, place, dtype)
         model = MattingModel(backbone, _network(config, backbone))
     weights_hash = _load_weights(model, config)
+    refiner, refiner_hash = _refiner(config)
+    if refiner is not None:
+        refiner = refiner.to(place).eval().requires_grad_(False)
     model = model.to(place).eval().requires_grad_(False)
     if autocast is not None or place.type == "cuda":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    return Built(model, config, place, autocast, _fingerprint(config, weights_hash))
+    fingerprint = _fingerprint(config, weights_hash, refiner_hash)
+    return Built(model, config, place, autocast, fingerprint, refiner)
 
 
 def choose_device(name: str) -> torch.device:
@@ -208,25 +215,50 @@ def _load_weights(model: MattingModel, config: ModelConfig) -> str:
     """Loads the configured weights and returns their SHA-256; '' where there are none to load."""
     if config.weights is None:
         return ""
-    path = bundled_weights(config.weights)
+    module, prefix = _trained_part(model, config)
+    path, values = _read(config.weights, config.name, prefix)
+    _fill(module, _untrained_blocks(module, config, values) | values, path)
+    return _hash(path)
+
+
+def _refiner(config: ModelConfig) -> tuple[DetailRefiner | None, str]:
+    """The detail refiner and the SHA-256 of its weights, where the matte is finished with it."""
+    if config.finish.method != "refined" or config.finish.refiner is None:
+        return None, ""
+    refiner = DetailRefiner()
+    path, values = _read(config.finish.refiner, config.name, "")
+    _fill(refiner, values, path)
+    return refiner, _hash(path)
+
+
+def _read(weights: str, name: str, prefix: str) -> tuple[Path, dict[str, torch.Tensor]]:
+    """Where a weights file is, and its tensors whose names begin with a prefix, without it."""
+    path = bundled_weights(weights)
     if not path.is_file():
         raise WeightsError(
-            f"the weights of model '{config.name}' are not at {path}: 'icm weights list' says how "
-            f"to get them"
+            f"the weights of model '{name}' are not at {path}: 'icm weights list' says how to get "
+            f"them"
         )
-    module, prefix = _trained_part(model, config)
     try:
-        values = {
-            name.removeprefix(prefix): value.float()
-            for name, value in load_file(path).items()
-            if name.startswith(prefix)
-        }
-        module.load_state_dict(_untrained_blocks(module, config, values) | values)
+        values = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is damaged: get it again ({error})") from error
+    return path, {
+        key.removeprefix(prefix): value.float()
+        for key, value in values.items()
+        if key.startswith(prefix)
+    }
+
+
+def _fill(module: nn.Module, values: dict[str, torch.Tensor], path: Path) -> None:
+    try:
+        module.load_state_dict(values)
     except RuntimeError as error:
         detail = " ".join(str(error).split())[:300]
         raise WeightsError(f"{path} holds weights of another model: {detail}") from error
+
+
+def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -267,12 +299,11 @@ def _trained_part(model: MattingModel, config: ModelConfig) -> tuple[nn.Module, 
     return model, ""
 
 
-def _fingerprint(config: ModelConfig, weights_hash: str) -> str:
-    """What a reference depends on: backbone, network, input size, seed and weights."""
-    parts = config.model_dump(
-        mode="json", include={"backbone", "network", "input", "seed", "format_version"}
-    )
-    text = json.dumps([parts, weights_hash], sort_keys=True)
+def _fingerprint(config: ModelConfig, *hashes: str) -> str:
+    """What results depend on, but for how they are finished: architecture, seed and weights."""
+    depends = ("format_version", "backbone", "network", "fusion", "decoder", "input", "seed")
+    parts = config.model_dump(mode="json", include=set(depends))
+    text = json.dumps([parts, *hashes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

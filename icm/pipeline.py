@@ -32,6 +32,7 @@ from icm.refine import (
     closed_form_alpha,
     estimate_foreground,
     full_resolution_alpha,
+    refine_alpha,
     trimap_from_alpha,
     trimap_from_guidance,
 )
@@ -295,7 +296,11 @@ class Matting:
                 )
             return closed_form_alpha(picture.rgb, trimap), trimap
         small = prediction.alpha_b1hw[0, 0].numpy()
-        if method == "guided":
+        if self._built.refiner is not None:
+            with self._running():
+                longest = self.config.finish.longest
+                alpha = refine_alpha(self._built.refiner, small, picture, longest=longest)
+        elif method == "guided":
             alpha = full_resolution_alpha(small, picture.rgb)
         else:
             alpha = resize(small, picture.size)

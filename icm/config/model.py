@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from icm.config.base import Config
 from icm.config.blocks import DecoderConfig, FusionConfig
@@ -71,10 +71,22 @@ class InputConfig(Config):
 class FinishConfig(Config):
     """From the network's alpha to the matte at the picture's own size."""
 
-    method: Literal["guided", "bicubic", "closed_form"] = "guided"
+    method: Literal["refined", "guided", "bicubic", "closed_form"] = "guided"
+    refiner: str | None = Field(
+        None, description="refined: weights of the detail refiner, looked up like the model's"
+    )
+    longest: PositiveInt = Field(
+        1024, description="refined: side in pixels up to which the refiner works; then guided"
+    )
     present_threshold: float = Field(
         0.5, ge=0, le=1, description="a lower confidence means: the object is not there"
     )
+
+    @model_validator(mode="after")
+    def _has_refiner(self) -> Self:
+        if self.method == "refined" and self.refiner is None:
+            raise ValueError("method 'refined' needs 'refiner', the weights of the detail refiner")
+        return self
 
 
 class ModelConfig(Config):

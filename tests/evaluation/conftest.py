@@ -68,6 +68,7 @@ def cutouts_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     for index in range(20):
         image, alpha = draw(list(COLOURS)[index % 3], 18, 24, 8 + index % 4)
+        alpha[18:, 24:] = 0  # so that a mirrored pose can be told
         source = "caltech101/things" if index < 10 else "grocery/fruit"
         save(
             root / "train" / "cutouts" / source / f"{index:02}.png",

@@ -70,3 +70,12 @@ def test_too_little_to_learn_from() -> None:
         estimate = ColourModel().fit([Marked(scene(TARGET), marked)])(scene(TARGET))
         assert not estimate.present
         assert estimate.alpha.sum() == estimate.confidence == 0
+
+
+def test_targets_do_not_change_what_was_learnt() -> None:
+    fitted = ColourModel().fit([Marked(scene(REFERENCE), disc(40, 40))])
+    before = fitted(scene(TARGET, seed=1)).alpha
+    inverted = 255 - scene(TARGET, seed=2)
+    inverted[:, :60] = RED
+    fitted(inverted)
+    np.testing.assert_array_equal(fitted(scene(TARGET, seed=1)).alpha, before)

@@ -109,3 +109,21 @@ def test_pairs_are_used_backwards_only_where_the_target_shows_the_object(
         assert abs(int(target) - int(reference)) == 12
         assert torch.equal(alpha, both.mask_b1hw[target])
         assert both.mask_b1hw[reference].max() > 0.5
+
+
+def test_the_refiner_learns_on_what_a_frozen_model_gives(
+    stage: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    matting, refiner = tmp_path / "matting", tmp_path / "refiner"
+    assert run(stage, tiny_root, matting, "steps=2", "save_every=2") == 0
+    before = load_file(matting / "weights.safetensors")
+    start = f"start_from={matting / 'weights.safetensors'}"
+    refining = ["objective=refine", start, "steps=60", "log_every=20", "learning_rate=0.002"]
+    assert run(stage, tiny_root, refiner, *refining) == 0
+    rows = curve(refiner)
+    assert rows[-1]["step"] == 60
+    gains = [row["before"] - row["error"] for row in rows]
+    assert gains[-1] > max(gains[0], 0)
+    after = load_file(matting / "weights.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert run(stage, tiny_root, tmp_path / "none", "objective=refine") == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 from icm.config.home import cache_root
 from icm.errors import ConfigError
 
+TRAINING = "train_"
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -17,8 +18,9 @@ def bundle_root() -> Path:
 
 
 def model_names() -> list[str]:
-    """Names of the bundled configurations, models and others, sorted."""
-    return sorted(path.stem for path in (bundle_root() / "configs").glob("*.yaml"))
+    """Names of the bundled models' configurations, sorted; stages of training are left out."""
+    names = sorted(path.stem for path in (bundle_root() / "configs").glob("*.yaml"))
+    return [name for name in names if not name.startswith(TRAINING)]
 
 
 def bundled_config(name: str) -> Path:

@@ -93,11 +93,12 @@ def test_configurations_are_immutable() -> None:
 
 
 def test_every_bundled_configuration_is_valid() -> None:
-    names = model_names()
-    assert {"small", "sd21", "training_free", "tiny"} <= set(names)
-    for name in names:
-        kind = TrainingConfig if name.startswith("train_") else ModelConfig
-        load_config(kind, bundled_config(name))
+    models = model_names()
+    assert {"small", "sd21", "training_free", "tiny"} <= set(models)
+    files = [path.stem for path in (bundle_root() / "configs").glob("*.yaml")]
+    assert set(models) < set(files)
+    for name in files:
+        load_config(ModelConfig if name in models else TrainingConfig, bundled_config(name))
 
 
 def test_an_unknown_model_lists_the_known_ones() -> None:

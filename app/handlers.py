@@ -133,13 +133,18 @@ class Handlers:
         runs.stop(visitor, self._desk.device)
         return self._screen(visitor)
 
-    async def follow(self, token: str) -> AsyncIterator[Values]:
-        """Shows a run as it goes on, until it ends."""
+    async def follow(self, token: str, request: gr.Request) -> AsyncIterator[Values]:
+        """Shows a run as it goes on, until it ends or a later event of the page follows it."""
         shown: tuple[int, int] | None = None
+        me, session = object(), request.session_hash or ""
         while True:
             try:
                 visitor = self._desk.registry.get(token)
             except InputError:  # removed meanwhile
+                return
+            if shown is None:
+                visitor.followers[session] = me
+            elif visitor.followers.get(session) is not me:
                 return
             progress = visitor.progress
             active = progress.active

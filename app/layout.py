@@ -97,7 +97,7 @@ def build_page(desk: Desk) -> gr.Blocks:
         page.unload(handlers.detach)
         easel.act(handlers.on_easel, token, screen, api_name="easel", **light)
         tray.act(handlers.on_tray, token, screen, api_name="tray", **light).success(
-            handlers.follow, api_name=False, **follow
+            handlers.follow, api_name="follow_tray", **follow
         )
         viewer.act(handlers.on_viewer, token, screen, api_name="viewer", **light)
         for button, handler, name in (

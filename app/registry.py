@@ -82,6 +82,7 @@ class Registry:
             with visitor.lock:
                 if session in visitor.sessions:
                     visitor.sessions.discard(session)
+                    visitor.followers.pop(session, None)
                     visitor.left = time.monotonic()
 
     def __len__(self) -> int:
@@ -114,6 +115,7 @@ class Registry:
             self._visitors.pop(token, None)
         visitor.stop.set()
         with visitor.lock:
+            visitor.gone = True
             visitor.targets.clear()
             visitor.photos.clear()
             visitor.reference = None

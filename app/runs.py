@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 from app.device import Device
@@ -130,6 +131,9 @@ def _matte(visitor: Visitor, matting: Matting, reference: Reference, target: Tar
     except Exception as error:
         target.state, target.reason = "failed", told(error, target.path, target.name.name)
     with visitor.lock:
+        if target not in visitor.targets:  # taken away while it was worked on
+            shutil.rmtree(visitor.folder if visitor.gone else target.path.parent, True)
+            return
         nothing_yet = not any(t.key == visitor.chosen_target for t in visitor.targets)
         if target.results is not None and nothing_yet:
             visitor.chosen_target = target.key

@@ -17,7 +17,7 @@ EASEL_PIXELS = 1_000_000  # of the working copy that is painted on: a mask needs
 EASEL_SIDE = 3000  # a browser's canvas is sure to hold this
 THUMBNAIL = 240
 _DECODERS = threading.Semaphore(2)  # a decoded photograph takes a quarter of a gigabyte
-_ILLEGAL = dict.fromkeys([*range(32), 127, *map(ord, '<>:"|?*\\')], "_")
+_ILLEGAL = dict.fromkeys([*range(32), 127, *map(ord, '<>:"|?*\\/')], "_")
 
 
 def add_photo(visitor: Visitor, upload: Path, name: str, settings: Settings) -> None:

@@ -126,6 +126,9 @@ class Visitor:
         left: clock when the last page closed.
         seen: clock of the last sign of life.
         version: counts changes, for pages that follow.
+        reference: computed from the marks, with the fingerprint of its model.
+        followers: of each open page the one event that follows the run.
+        gone: whether the visitor was removed; nothing may be written any more.
     """
 
     token: str
@@ -145,6 +148,8 @@ class Visitor:
     version: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
     reference: tuple[str, Reference] | None = None
+    followers: dict[str, object] = field(default_factory=dict)
+    gone: bool = False
 
     def changed(self) -> None:
         """Tells pages that follow that there is something new."""
@@ -164,7 +169,7 @@ class Visitor:
         """A new key and its own empty folder."""
         key = f"{kind}{secrets.token_hex(6)}"
         folder = self.folder / key
-        folder.mkdir(parents=True)
+        folder.mkdir()
         return key, folder
 
     def marks_changed(self) -> None:

@@ -29,7 +29,7 @@ icm.widgets.viewer = (element, act) => {
   const everything = h("a", { class: "icm-button icm-strong", download: "mattes.zip" }, "Download all (zip)");
   const empty = h("p", { class: "icm-empty" }, "Results appear here, one by one, as soon as the first picture is done.");
   const work = h("div", { class: "icm-work" }, h("div", { class: "icm-toolbar" }, sides.group, zooms.group),
-    stage, sliderLabel, title, h("div", { class: "icm-toolbar" }, backs.group, colour, upload), downloads);
+    stage, sliderLabel, title, h("div", { class: "icm-toolbar" }, h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload), downloads);
   element.replaceChildren(h("div", { class: "icm" }, empty, work, problem));
 
   async function addBackground([{ file, name }]) {
@@ -100,7 +100,7 @@ icm.widgets.viewer = (element, act) => {
     title.textContent = result.present
       ? `${result.name}: found, confidence ${Math.round(100 * result.confidence)} %.`
       : `${result.name}: the object was not found (confidence ${Math.round(100 * result.confidence)} %), so nothing is cut out. Another reference photo may help; Guidance shows where the model looked.`;
-    downloads.replaceChildren(...["cutout", "alpha", "composite"].map((each) =>
+    downloads.replaceChildren(h("span", { class: "icm-caption" }, "Download this picture:"), ...["cutout", "alpha", "composite"].map((each) =>
       h("a", { class: "icm-button", href: result.downloads[each], download: "" }, { cutout: "Cut-out", alpha: "Alpha", composite: "Composite" }[each])), everything);
     everything.href = view.zip;
     everything.textContent = `Download all ${view.done} (zip)`;

@@ -1,0 +1,41 @@
+"""A visitor without a browser: the page's own uploads and events, over HTTP."""
+
+from __future__ import annotations
+
+import secrets
+from urllib.parse import quote
+
+import httpx
+from gradio_client import Client
+
+
+class Visit:
+    """One visitor's session with a running page."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.token = secrets.token_hex(16)
+        self.gradio = Client(url, verbose=False, analytics_enabled=False)
+        self.call("attach", self.token)
+
+    def call(self, name: str, *values):
+        """Triggers an event of the page; its last values."""
+        return self.gradio.predict(*values, api_name=f"/{name}")
+
+    def upload(self, kind: str, content: bytes, name: str = "a.png", key: str = ""):
+        """Uploads a file as the page's widgets do."""
+        return httpx.post(
+            f"{self.url}/icm/upload",
+            params={"kind": kind, "key": key},
+            content=content,
+            headers={"X-Icm-Visitor": self.token, "X-Icm-Name": quote(name)},
+            timeout=120,
+        )
+
+    def get(self, path: str):
+        """A file of this visitor."""
+        return httpx.get(f"{self.url}/icm/{self.token}/{path}", timeout=120)
+
+    def leave(self) -> None:
+        """Closes the page."""
+        self.gradio.close()

@@ -1,0 +1,56 @@
+"""A matting that needs no network, for tests of what is around it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from icm import InputError, Matte, read_image
+
+
+class FakeMatting:
+    """Takes what is brighter than the middle; fails on files whose bytes say so."""
+
+    fingerprint = "f" * 64
+
+    def __init__(self) -> None:
+        self.seen: list[Path] = []
+        self.references = 0
+        self.before = threading.Event()
+        self.before.set()
+
+    def reference(self, image, mask):
+        self.references += 1
+        return SimpleNamespace(image=image, mask=mask, fingerprint=self.fingerprint)
+
+    def __call__(self, target, reference) -> Matte:
+        self.before.wait(10)
+        self.seen.append(target)
+        if b"fails" in Path(target).read_bytes()[-20:]:
+            raise InputError(f"{target} is no good")
+        if b"breaks" in Path(target).read_bytes()[-20:]:
+            raise RuntimeError("a secret of the server")
+        picture = read_image(target)
+        alpha = (picture.rgb.mean(axis=2) > 0.35).astype(np.float32)
+        return Matte(
+            picture=picture,
+            alpha=alpha,
+            guidance=alpha,
+            trimap=alpha,
+            confidence=0.9,
+            present=True,
+            estimate_foreground=lambda rgb, _: rgb,
+        )
+
+
+class FakeModels:
+    """Gives one matting whatever is asked for."""
+
+    def __init__(self, matting: FakeMatting) -> None:
+        self._matting = matting
+
+    def matting(self, name: str) -> FakeMatting:
+        return self._matting

@@ -1,0 +1,73 @@
+"""A running page for tests: the real server on loopback, in a thread of the test's process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import uvicorn
+
+from app.desk import Desk, open_desk
+from app.server import build_app
+from app.settings import Settings
+
+BUNDLED = Path(__file__).parents[2] / "weights" / "small" / "model.safetensors"
+SMALL = Settings(
+    # Without the bundled weights the network is random: these tests are of the page, not of it.
+    overrides=(*(() if BUNDLED.is_file() else ("weights=null",)), "finish.present_threshold=0.0"),
+    grace=2.0,
+)
+QUICK = replace(SMALL, overrides=(*SMALL.overrides, "input.size=64"))
+
+
+@dataclass(frozen=True)
+class Running:
+    """A page that answers at `url`."""
+
+    url: str
+    desk: Desk
+
+
+@contextlib.contextmanager
+def running(settings: Settings, *, wait: bool = True) -> Iterator[Running]:
+    """Serves a page; `wait` until its model is ready."""
+    with TemporaryDirectory() as folder, socket.socket() as listener:
+        before = os.environ.get("GRADIO_TEMP_DIR")
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        desk = open_desk(settings)
+        app = build_app(desk)
+        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{port}"
+        try:
+            until(lambda: server.started)
+            if wait:
+                until(lambda: httpx.get(f"{url}/healthz").status_code == 200)
+            yield Running(url, desk)
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            if before is None:
+                os.environ.pop("GRADIO_TEMP_DIR", None)
+            else:
+                os.environ["GRADIO_TEMP_DIR"] = before
+
+
+def until(happened, seconds: float = 120.0) -> None:
+    """Waits until a condition holds; a failure where it never does."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)

@@ -1,0 +1,138 @@
+"""Runs: failures stay alone, stop keeps what is done, nothing of the server leaks."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import PurePath
+
+import pytest
+
+from app import runs, uploads
+from app.device import Device
+from icm import InputError
+from tests.app.fakes import FakeMatting, FakeModels
+from tests.app.pictures import disc, disc_mask, encoded
+from tests.app.serving import until
+
+
+@pytest.fixture
+def device():
+    made = Device(length=4)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def matting():
+    return FakeMatting()
+
+
+@pytest.fixture
+def ready(visitor, settings):
+    """A visitor with a marked photo and three pictures."""
+
+    def put(content):
+        path = visitor.folder / "in"
+        path.write_bytes(content)
+        return path
+
+    uploads.add_photo(visitor, put(encoded(disc())), "photo.png", settings)
+    uploads.set_mask(visitor, visitor.photos[0].key, put(encoded(disc_mask())), settings)
+    for number in range(3):
+        uploads.add_target(visitor, put(encoded(disc())), f"{number}.png", settings)
+    return visitor
+
+
+def states(visitor):
+    return [target.state for target in visitor.targets]
+
+
+def finished(visitor) -> bool:
+    return not visitor.progress.active
+
+
+def test_a_run_mattes_what_waits_and_the_next_only_what_is_new(ready, device, matting) -> None:
+    runs.start(ready, device, FakeModels(matting))
+    until(lambda: finished(ready))
+    assert states(ready) == ["done"] * 3
+    assert ready.chosen_target == ready.targets[0].key
+    assert all((t.results / "full.alpha.png").is_file() for t in ready.targets)
+    with pytest.raises(InputError, match="no picture waits"):
+        runs.start(ready, device, FakeModels(matting))
+    assert matting.references == 1
+
+
+@pytest.mark.parametrize(
+    ("tail", "reason"), [(b"fails", "1.png is no good"), (b"breaks", "something went wrong")]
+)
+def test_a_failure_stays_alone_and_can_be_tried_again(ready, device, matting, tail, reason) -> None:
+    path = ready.targets[1].path
+    intact = path.read_bytes()
+    path.write_bytes(intact + tail)
+    runs.start(ready, device, FakeModels(matting))
+    until(lambda: finished(ready))
+    assert states(ready) == ["done", "failed", "done"]
+    assert reason in ready.targets[1].reason
+    assert str(ready.folder) not in ready.targets[1].reason
+    assert "secret" not in ready.targets[1].reason
+    path.write_bytes(intact)
+    runs.start(ready, device, FakeModels(matting), [ready.targets[1].key])
+    until(lambda: finished(ready))
+    assert states(ready) == ["done"] * 3
+    assert len(matting.seen) == 4
+    assert matting.references == 1
+
+
+def test_stop_ends_after_the_current_picture(ready, device, matting) -> None:
+    matting.before.clear()
+    runs.start(ready, device, FakeModels(matting))
+    until(lambda: "working" in states(ready))
+    runs.stop(ready, device)
+    assert ready.progress.state == "stopping"
+    matting.before.set()
+    until(lambda: finished(ready))
+    assert ready.progress.state == "stopped"
+    assert states(ready) == ["done", "waiting", "waiting"]
+
+
+def test_a_waiting_run_stops_at_once(ready, device, matting, gate) -> None:
+    device.submit(gate.wait)
+    runs.start(ready, device, FakeModels(matting))
+    assert ready.progress.ticket.place == 1
+    runs.stop(ready, device)
+    assert ready.progress.state == "stopped"
+    gate.set()
+    assert device.submit(lambda: 3).future.result(10) == 3
+    assert matting.seen == []
+
+
+def test_what_is_taken_away_while_it_is_worked_on_leaves_nothing(ready, device, matting) -> None:
+    matting.before.clear()
+    runs.start(ready, device, FakeModels(matting))
+    until(lambda: "working" in states(ready))
+    ready.gone = True
+    ready.targets.clear()
+    shutil.rmtree(ready.folder)
+    matting.before.set()
+    until(lambda: finished(ready))
+    assert not ready.folder.exists()
+
+
+def test_new_marks_make_a_new_reference(ready, device, matting) -> None:
+    first = runs.reference_of(ready, matting)
+    assert runs.reference_of(ready, matting) is first
+    ready.marks_changed()
+    assert runs.reference_of(ready, matting) is not first
+
+
+def test_nothing_runs_without_marks_or_twice_at_a_time(ready, device, matting) -> None:
+    matting.before.clear()
+    runs.start(ready, device, FakeModels(matting))
+    with pytest.raises(InputError, match="a run is on"):
+        runs.start(ready, device, FakeModels(matting))
+    matting.before.set()
+    until(lambda: finished(ready))
+    ready.photos[0].mask_path = None
+    with pytest.raises(InputError, match="first mark the object"):
+        runs.start(ready, device, FakeModels(matting), [ready.targets[0].key])
+    assert ready.targets[0].name == PurePath("0.png")

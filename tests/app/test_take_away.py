@@ -1,0 +1,137 @@
+"""Results on the disk, composites without the network, the zip and its names."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import PurePath
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.bundle import Named, results_of, single, stems_of, zip_stream
+from app.results import composite, write_results
+from app.views import command_line, progress_view
+from app.visitor import Progress, Target
+from icm import InputError
+from tests.app.fakes import FakeMatting
+from tests.app.pictures import disc, encoded
+
+
+@pytest.fixture
+def finished(visitor):
+    """A visitor with finished pictures of awkward names; and their mattes."""
+    mattes = []
+    for number, name in enumerate(["a/x.png", "b/x.png", "b/x.jpg", "b/x.png"]):
+        key, folder = visitor.new_folder("t")
+        path = folder / "picture"
+        path.write_bytes(encoded(disc(colour=(200, 100 + 20 * number, 60))))
+        matte = FakeMatting()(path, None)
+        write_results(matte, folder)
+        mattes.append(matte)
+        target = Target(key, PurePath(name), path, matte.picture.size, "done", results=folder)
+        visitor.targets.append(target)
+    return visitor, mattes
+
+
+@pytest.mark.parametrize("background", ["checker", "#ff8000"])
+def test_composites_are_those_of_the_matte(finished, background) -> None:
+    visitor, mattes = finished
+    expected = mattes[0].over("checker" if background == "checker" else (255, 128, 0))
+    found = composite(visitor.targets[0].results, background, None)
+    assert np.abs(np.asarray(found).astype(int) - np.asarray(expected)).max() <= 1
+
+
+def test_a_picture_as_background(finished, tmp_path) -> None:
+    visitor, mattes = finished
+    path = tmp_path / "sea.png"
+    path.write_bytes(encoded(disc(50, 300, colour=(0, 200, 255))))
+    found = composite(visitor.targets[0].results, "picture", path)
+    expected = np.asarray(mattes[0].over(path)).astype(int)
+    assert np.abs(np.asarray(found) - expected).max() <= 1
+    with pytest.raises(InputError, match="choose a background"):
+        composite(visitor.targets[0].results, "picture", None)
+
+
+@pytest.mark.parametrize("colour", ["#12", "#gggggg", "#" + "0" * 400])
+def test_a_wrong_colour_is_refused(finished, colour) -> None:
+    with pytest.raises((InputError, ValueError)) as caught:
+        composite(finished[0].targets[0].results, colour, None)
+    assert isinstance(caught.value, InputError)
+
+
+def test_the_zip_keeps_folders_and_nothing_collides(finished) -> None:
+    visitor, mattes = finished
+    stream = zip_stream(results_of(visitor), visitor.background, None)
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
+    assert archive.testzip() is None
+    stems = ["a/x", "b/x.png", "b/x.jpg", "b/x.png-2"]
+    kinds = ("alpha", "cutout", "composite")
+    assert archive.namelist() == [f"{stem}.{kind}.png" for stem in stems for kind in kinds]
+    for stem, matte in zip(stems, mattes, strict=True):
+        alpha = np.asarray(Image.open(archive.open(f"{stem}.alpha.png")))
+        assert np.array_equal(alpha, np.rint(matte.alpha * 255))
+        cutout = np.asarray(Image.open(archive.open(f"{stem}.cutout.png")))
+        assert np.array_equal(cutout, np.asarray(matte.cutout()))
+
+
+def test_a_result_that_goes_while_the_zip_is_sent_is_left_out(finished, tmp_path) -> None:
+    visitor, _ = finished
+    gone = Named("t", PurePath("gone"), tmp_path / "gone")
+    stream = zip_stream([*results_of(visitor)[:1], gone], "checker", None)
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
+    assert len(archive.namelist()) == 3
+
+
+def test_the_zip_comes_in_pieces(finished) -> None:
+    pieces = [p for p in zip_stream(results_of(finished[0]), "checker", None) if p]
+    assert len(pieces) > 12
+    assert max(map(len, pieces)) < sum(map(len, pieces)) / 4
+
+
+def test_a_single_download_has_the_name_of_the_zip(finished) -> None:
+    visitor, mattes = finished
+    content, name = single(visitor, visitor.targets[2].key, "alpha")
+    assert name == "x.jpg.alpha.png"
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), mattes[2].alpha * 255)
+    for key, kind in (("t0", "alpha"), (visitor.targets[0].key, "../full")):
+        with pytest.raises(InputError):
+            single(visitor, key, kind)
+
+
+def test_nothing_finished_is_said(visitor) -> None:
+    with pytest.raises(InputError, match="nothing is finished"):
+        results_of(visitor)
+
+
+def test_stems_keep_the_top_folder() -> None:
+    names = [PurePath("trip/a.jpg"), PurePath("trip/b.jpg")]
+    assert stems_of(names) == [PurePath("trip/a"), PurePath("trip/b")]
+
+
+def test_the_command_line_quotes_what_a_visitor_wrote(visitor) -> None:
+    visitor.background = "#ffffff"
+    visitor.model = "sd21"
+    command = command_line(visitor)
+    assert command.startswith("icm batch my_pictures --reference object.icmref --model sd21")
+    assert "--background '#ffffff'" in command
+
+
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (Progress(), ""),
+        (Progress("working", 4, 0), "Getting the model and your reference ready …"),
+        (Progress("working", 4, 0, 10.0, 10.0), "0 of 4 done"),
+        (
+            Progress("working", 4, 1, 10.0, 12.0),
+            "1 of 4 done · 2.0 s a picture · about 6 s left",
+        ),
+        (Progress("stopping", 4, 1, 10.0, 12.0), "Stopping after this picture. 1 of 4 done."),
+        (Progress("stopped", 4, 2, 10.0, 12.0), "Stopped: 2 of 4 done, the rest still waits."),
+        (Progress("done", 4, 4, 10.0, 134.0), "All 4 done in 2 min 04 s."),
+    ],
+)
+def test_progress_is_told_in_a_sentence(progress, text) -> None:
+    assert progress_view(progress)["text"] == text

@@ -13,7 +13,19 @@ from types import ModuleType
 from icm import __version__
 from icm.errors import IcmError
 
-VERBS = ("matte", "batch", "reference", "demo", "weights", "train", "evaluate", "bench", "blocks", "info")
+VERBS = (
+    "matte",
+    "batch",
+    "reference",
+    "demo",
+    "app",
+    "weights",
+    "train",
+    "evaluate",
+    "bench",
+    "blocks",
+    "info",
+)
 """Modules of this package: each has `add_parser(subparsers)` and `run(arguments) -> int`.
 
 They are imported for every call, so what is heavy (torch) they import inside `run`.

@@ -20,8 +20,10 @@ def _tree(root: Path, *names: str) -> Path:
     return root
 
 
-def _found(root: Path, skip: Path | None = None, **search: object) -> list[str]:
-    found = find_pictures(root, SearchConfig.model_validate(search), skip=skip)
+def _found(
+    root: Path, search: dict[str, object] | None = None, skip: Path | None = None
+) -> list[str]:
+    found = find_pictures(root, SearchConfig.model_validate(search or {}), skip=skip)
     return [path.relative_to(root).as_posix() for path in found]
 
 
@@ -54,7 +56,7 @@ def test_patterns_and_exclusions(
     tmp_path: Path, search: dict[str, object], expected: list[str]
 ) -> None:
     root = _tree(tmp_path, "a/1.jpg", "a/2.png", "b/1.jpg", "b/c/1.jpg")
-    assert _found(root, **search) == expected
+    assert _found(root, search) == expected
 
 
 def test_results_inside_the_input_folder_are_no_targets(tmp_path: Path) -> None:

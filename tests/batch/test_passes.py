@@ -29,7 +29,12 @@ class Device:
         return [f"{reference} {picture}" for picture in pictures]
 
 
-def _passes(device: Device, most: int, monkeypatch: pytest.MonkeyPatch) -> Passes:
+def _of(device: Any, most: int | None = None) -> Any:
+    """Passes, untyped: the device and the pictures are stand-ins."""
+    return Passes(device, most)
+
+
+def _passes(device: Device, most: int, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Passes on a pretended GPU whose free memory says that `most` pictures would fit."""
     cuda = torch.cuda
     monkeypatch.setattr(cuda, "reset_peak_memory_stats", lambda device: None)
@@ -37,38 +42,38 @@ def _passes(device: Device, most: int, monkeypatch: pytest.MonkeyPatch) -> Passe
     monkeypatch.setattr(cuda, "max_memory_allocated", lambda device: 1100)
     monkeypatch.setattr(cuda, "empty_cache", lambda: None)
     monkeypatch.setattr(cuda, "mem_get_info", lambda device: (most * 1250, 10**9))
-    return Passes(device)  # type: ignore[arg-type]  # a stand-in for a Matting
+    return _of(device)
 
 
 def test_the_first_picture_tells_how_many_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     device = Device(holds=100)
     passes = _passes(device, 5, monkeypatch)
     assert passes.most == 1
-    assert passes.predict(list("ab"), "r") == ["r a", "r b"]  # type: ignore[arg-type, list-item]  # as above
+    assert passes.predict(list("ab"), "r") == ["r a", "r b"]
     assert passes.most == 5
-    passes.predict(list("abcdefghijkl"), "r")  # type: ignore[arg-type]  # as above
+    passes.predict(list("abcdefghijkl"), "r")
     assert device.sizes == [1, 1, 5, 5, 2]
 
 
 def test_passes_are_halved_until_they_fit_and_stay_so(monkeypatch: pytest.MonkeyPatch) -> None:
     device = Device(holds=2)
     passes = _passes(device, 8, monkeypatch)
-    passes.predict(["a"], "r")  # type: ignore[arg-type, list-item]  # as above
-    assert passes.predict(list("abcdefgh"), "r") == [f"r {each}" for each in "abcdefgh"]  # type: ignore[arg-type, comparison-overlap]  # as above
+    passes.predict(["a"], "r")
+    assert passes.predict(list("abcdefgh"), "r") == [f"r {each}" for each in "abcdefgh"]
     assert device.sizes == [1, 8, 4, 2, 2, 2, 2]
     assert passes.most == 2
 
 
 def test_a_picture_that_does_not_fit_alone_is_a_named_failure() -> None:
-    passes = Passes(Device(holds=0, kind="cpu"))  # type: ignore[arg-type]  # as above
+    passes = _of(Device(holds=0, kind="cpu"))
     with pytest.raises(DeviceError, match="too little memory for one picture"):
-        passes.predict(["a"], "r")  # type: ignore[arg-type, list-item]  # as above
+        passes.predict(["a"], "r")
 
 
 def test_a_cpu_takes_one_at_a_time() -> None:
     device = Device(holds=100, kind="cpu")
-    passes = Passes(device, most=16)  # type: ignore[arg-type]  # as above
-    passes.predict(list("abc"), "r")  # type: ignore[arg-type]  # as above
+    passes = _of(device, most=16)
+    passes.predict(list("abc"), "r")
     assert device.sizes == [1, 1, 1]
 
 

@@ -84,7 +84,12 @@ def test_quick_reads_nothing_that_has_kept_size_and_time(
     paint(request_of.root / "a" / "2.png", seed=78)
     real = Path.read_bytes
     read: list[str] = []
-    monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path.name), real(path))[1])
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path.name)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
     states = _run(request_of, tmp_path / "out", quick=True)
     assert read == ["2.png"]
     assert [source for source, state in states.items() if state == "done"] == ["a/2.png"]

@@ -48,7 +48,7 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.server"],
             cwd=ROOT,
-            # pymatting's parallel kernels would otherwise start OpenMP, which ends forked processes.
+            # pymatting would otherwise start OpenMP, which ends forked processes
             env={**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_THREADING_LAYER": "workqueue"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

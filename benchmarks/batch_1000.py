@@ -1,0 +1,128 @@
+"""A thousand small pictures through `icm batch`: rate, memory, how long the device waited.
+
+    python benchmarks/batch_1000.py [--model small] [--count 1000] [-o benchmarks/batch_1000.json]
+
+Pictures of 320 x 240 with a textured ball on a textured ground are drawn into a temporary folder.
+Memory is the peak of the whole process (as the system reports it) when the 10th, 100th and last
+picture were done: flat means that the last number is about the first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import icm
+from icm.batch import Group, Outcome, Request, Stop, find_pictures, run_folder
+from icm.config.batch import BatchConfig
+
+SIZE = (240, 320)
+MARKS = (10, 100, 500)
+
+
+class Memory:
+    """Follows a run and notes the peak memory on its way, in MiB."""
+
+    def __init__(self, count: int) -> None:
+        self.peaks: dict[int, float] = {}
+        self._marks = {*MARKS, count}
+        self._done = 0
+
+    def begin(self, total: int | None) -> None:
+        """Nothing to prepare."""
+
+    def advance(self, outcome: Outcome) -> None:
+        """Notes the memory at some pictures."""
+        if outcome.state != "done":
+            raise SystemExit(f"{outcome.job.source}: {outcome.entry.error}")
+        self._done += 1
+        if self._done in self._marks:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            self.peaks[self._done] = round(peak, 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="small")
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--set", dest="overrides", action="append", default=[])
+    parser.add_argument("-o", "--out", default="benchmarks/batch_1000.json")
+    arguments = parser.parse_args()
+    matting = icm.load(arguments.model, device="cpu", overrides=arguments.overrides)
+    memory = Memory(arguments.count)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pair = _draw_all(folder, arguments.count)
+        config = BatchConfig()
+        root = folder / "in"
+        group = Group("", (pair,), find_pictures(root, config.search))
+        request = Request(
+            matting, lambda pairs: matting.reference(*pairs[0]), root, (group,), config
+        )
+        started = os.getloadavg()[0]
+        summary = run_folder(request, folder / "out", Stop(), memory)
+    result = {
+        "model": matting.config.name,
+        "weights": matting.config.weights,
+        "fingerprint": matting.fingerprint,
+        "pictures": summary.done,
+        "size": SIZE,
+        "seconds": summary.seconds,
+        "pictures_per_second": round(summary.done / summary.seconds, 3),
+        "device_waiting_share": summary.waiting,
+        "peak_memory_mib_at_picture": memory.peaks,
+        "machine": {
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "load_before": round(started, 2),
+            "torch": torch.__version__,
+        },
+    }
+    Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+
+
+def _draw_all(folder: Path, count: int) -> tuple[str, str]:
+    """Targets in sub-folders of 100; returns the reference and its mask."""
+    for number in range(count):
+        picture, _ = _draw(number)
+        place = folder / "in" / f"{number // 100:02}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(place / f"{number:04}.jpg", quality=90)
+    picture, mask = _draw(count)
+    Image.fromarray(picture).save(folder / "reference.png")
+    Image.fromarray(mask).save(folder / "mask.png")
+    return str(folder / "reference.png"), str(folder / "mask.png")
+
+
+def _draw(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A red-striped ball somewhere on a ground of soft colours, and where it is."""
+    draw = np.random.default_rng(seed)
+    height, width = SIZE
+    rows, columns = np.mgrid[:height, :width]
+    radius = draw.uniform(40, 80)
+    row, column = draw.uniform(radius, height - radius), draw.uniform(radius, width - radius)
+    inside = np.clip(radius - np.hypot(rows - row, columns - column), 0, 1)[..., np.newaxis]
+    angle = draw.uniform(0, np.pi)
+    stripes = np.sin((rows * np.sin(angle) + columns * np.cos(angle)) * 0.4) * 0.5 + 0.5
+    ball = np.stack([200 + 50 * stripes, 40 + 150 * stripes, 40 + 150 * stripes], axis=-1)
+    coarse = Image.fromarray(draw.integers(0, 255, (6, 8, 3), dtype=np.uint8))
+    ground = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
+    picture = ball * inside + ground * (1 - inside) + draw.normal(0, 3, (height, width, 1))
+    mask = np.where(inside[..., 0] > 0.5, 255, 0)
+    return np.clip(picture, 0, 255).astype(np.uint8), mask.astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()

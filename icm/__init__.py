@@ -18,7 +18,9 @@ __all__ = [
     "Matte",
     "Matting",
     "Picture",
+    "Points",
     "Reference",
+    "Scribbles",
     "__version__",
     "inventory",
     "load",
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from icm.errors import IcmError, InputError
     from icm.images import Picture, output_stems, read_image, read_mask
     from icm.pipeline import Failure, Matting, load
-    from icm.results import Matte, Reference
+    from icm.results import Matte, Points, Reference, Scribbles
     from icm.weights.inventory import inventory
 
 _HOMES = {
@@ -43,7 +45,9 @@ _HOMES = {
     "Matte": "icm.results",
     "Matting": "icm.pipeline",
     "Picture": "icm.images",
+    "Points": "icm.results",
     "Reference": "icm.results",
+    "Scribbles": "icm.results",
     "inventory": "icm.weights.inventory",
     "load": "icm.pipeline",
     "output_stems": "icm.images",

@@ -8,6 +8,7 @@ matte.cutout().save("other_cat.png")
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,17 +33,31 @@ from icm.refine import (
     closed_form_alpha,
     estimate_foreground,
     full_resolution_alpha,
+    grown_mask,
     refine_alpha,
     trimap_from_alpha,
     trimap_from_guidance,
 )
-from icm.results import Example, Features, Matte, Prediction, Reference
+from icm.results import (
+    Example,
+    Features,
+    Marks,
+    Matte,
+    Points,
+    Prediction,
+    Reference,
+    Scribbles,
+    seeds_of,
+)
 from icm.results.reference import check_model
 
 THUMBNAIL = 256
 AHEAD = 3  # pictures decoded before the device needs them, and finished after it is done
 UNKNOWN = 0.5  # in a trimap
 NOISE_SIZES = 64  # input sizes whose noise is kept
+SMALLEST_GROWN, LARGEST_GROWN = 0.002, 0.9  # shares of the picture; beyond, marks grew wrongly
+
+_log = logging.getLogger(__name__)
 
 
 def load(
@@ -117,8 +132,8 @@ class Matting:
 
     def reference(
         self,
-        image: PictureSource | Sequence[tuple[PictureSource, PictureSource | None]],
-        mask: PictureSource | None = None,
+        image: PictureSource | Sequence[tuple[PictureSource, Marks | None]],
+        mask: Marks | None = None,
     ) -> Reference:
         """Makes a reference from one marked photograph, or from several of the same object.
 
@@ -126,7 +141,8 @@ class Matting:
             image: the photograph: path, bytes, PIL image or uint8 array `h w 3`. Or a list of
                 (photograph, mask) pairs.
             mask: white on the object, of the photograph's size; may be left out where the
-                photograph is a cut-out whose alpha is the mask.
+                photograph is a cut-out whose alpha is the mask. `Points` or `Scribbles` are grown
+                to a mask, which the reference's thumbnail shows.
 
         Raises:
             InputError: a picture cannot be read, or the mask does not fit, or marks nothing or all.
@@ -225,9 +241,11 @@ class Matting:
             return Failure(picture.name, error)
 
     def _marked(
-        self, image: PictureSource, mask: PictureSource | None
+        self, image: PictureSource, mask: Marks | None
     ) -> tuple[Example, NDArray[np.uint8]]:
         picture = read_image(image)
+        if isinstance(mask, Points | Scribbles):
+            return self._grown(picture, mask)
         mask_hw = mask_of(picture) if mask is None else read_mask(mask, picture.size)
         size = self.input_size(picture)
         small_mask_hw = resize(mask_hw, size)
@@ -239,6 +257,21 @@ class Matting:
                 noise,
             )
         return _on_cpu(example), _thumbnail(picture, mask_hw)
+
+    def _grown(
+        self, picture: Picture, marks: Points | Scribbles
+    ) -> tuple[Example, NDArray[np.uint8]]:
+        """As `_marked`, with the mask grown from what the backbone sees of the picture."""
+        size = self.input_size(picture)
+        seeds = seeds_of(marks, picture.size, size)
+        with self._running():
+            features = self._built.model.backbone.extract(
+                self._tensor([picture.at(size)]), self._noise(*size), attention=False
+            )
+            mask_hw = grown_mask(features, seeds)
+        _warn_of_extremes(mask_hw, picture.name or "the reference")
+        mask_b1hw = torch.from_numpy(mask_hw)[None, None].to(self.device)
+        return _on_cpu(Example(features, mask_b1hw)), _thumbnail(picture, mask_hw)
 
     def predict(self, pictures: Sequence[Picture], reference: Reference) -> list[Prediction]:
         """One pass over pictures of the same input size; results on the CPU, each of batch 1.
@@ -341,10 +374,22 @@ def input_size(size: tuple[int, int], config: InputConfig, stride: int) -> tuple
     return short, long
 
 
-def _pair(pair: object) -> tuple[PictureSource, PictureSource | None]:
+def _pair(pair: object) -> tuple[PictureSource, Marks | None]:
     if isinstance(pair, list | tuple) and len(pair) == 2:
         return pair[0], pair[1]
     raise InputError("several references are given as (picture, mask) pairs")
+
+
+def _warn_of_extremes(mask_hw: NDArray[np.float32], label: str) -> None:
+    share = float(mask_hw.mean())
+    if SMALLEST_GROWN <= share <= LARGEST_GROWN:
+        return
+    _log.warning(
+        "%s: the marks grew to %.1f %% of the picture: look at the reference, mark more places on "
+        "the object and beside it, or paint the whole mask",
+        label,
+        100 * share,
+    )
 
 
 def _read_ahead(

@@ -38,14 +38,36 @@ def ridge_scores(
     Returns:
         b n, float32: about 1 on foreground and -1 on background, not bounded.
     """
+    valid = valid_bm.float()
+    # Padding is replaced, not multiplied by 0, so that no NaN in it can leak.
+    token_bmc = reference_bmc.float().masked_fill(~valid_bm[..., None], 0.0)
+    mask = mask_bm.float().masked_fill(~valid_bm, 0.0)
+    return weighted_ridge_scores(target_bnc, token_bmc, mask, valid - mask, regularisation)
+
+
+def weighted_ridge_scores(
+    target_bnc: Tensor,
+    reference_bmc: Tensor,
+    foreground_bm: Tensor,
+    background_bm: Tensor,
+    regularisation: float | Tensor,
+) -> Tensor:
+    """`ridge_scores` where each token has free weights as an example of either class.
+
+    Args:
+        target_bnc: as for `ridge_scores`.
+        reference_bmc: finite.
+        foreground_bm: not negative; only the proportions within the class count.
+        background_bm: the same of the other class.
+        regularisation: greater than 0.
+
+    Returns:
+        b n, float32.
+    """
     with torch.autocast(target_bnc.device.type, enabled=False):
-        valid = valid_bm.float()
-        # Padding is replaced, not multiplied by 0, so that no NaN in it can leak.
-        token_bmc = reference_bmc.float().masked_fill(~valid_bm[..., None], 0.0)
-        mask = mask_bm.float().masked_fill(~valid_bm, 0.0)
-        design_bmc = F.pad(token_bmc, (0, 1), value=1.0)
-        foreground_bm = _half_weight(mask)
-        background_bm = _half_weight(valid - mask)
+        design_bmc = F.pad(reference_bmc.float(), (0, 1), value=1.0)
+        foreground_bm = _half_weight(foreground_bm.float())
+        background_bm = _half_weight(background_bm.float())
         weighted_bmc = design_bmc * rearrange(foreground_bm + background_bm, "b m -> b m 1")
         gram_bcc = einsum(weighted_bmc, design_bmc, "b m c, b m d -> b c d")
         moment_bc = einsum(design_bmc, foreground_bm - background_bm, "b m c, b m -> b c")

@@ -2,6 +2,7 @@
 
 from icm.results.matte import SAVE_KINDS, Background, Matte
 from icm.results.network import Example, Examples, Features, Prediction
+from icm.results.prompts import Marks, Points, Scribbles, Seeds, seeds_of
 from icm.results.reference import Reference
 
 __all__ = [
@@ -10,7 +11,12 @@ __all__ = [
     "Example",
     "Examples",
     "Features",
+    "Marks",
     "Matte",
+    "Points",
     "Prediction",
     "Reference",
+    "Scribbles",
+    "Seeds",
+    "seeds_of",
 ]

@@ -1,0 +1,116 @@
+"""Sparse marks on a reference photograph: points and scribbles instead of a whole mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icm.errors import InputError
+from icm.images import PictureSource, read_mask, resize
+
+_DOT = 0.01  # radius of a point's disc, of the shorter side of the network's input
+
+
+@dataclass(frozen=True)
+class Points:
+    """Pixels of the upright photograph that lie on the object, and pixels that do not.
+
+    Attributes:
+        inside: (x, y) pairs from the upper left corner, at least one.
+        outside: (x, y) pairs on what must not be taken.
+    """
+
+    inside: tuple[tuple[float, float], ...]
+    outside: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Scribbles:
+    """Strokes on the object, and strokes on what is not the object.
+
+    Attributes:
+        inside: white where a stroke lies, of the upright photograph's size; as any mask.
+        outside: the same of what must not be taken, or None.
+    """
+
+    inside: PictureSource
+    outside: PictureSource | None = None
+
+
+Marks = PictureSource | Points | Scribbles
+"""What may stand for a reference's mask."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seeds:
+    """Marks at the network's input size.
+
+    Attributes:
+        inside: bool h w, on the object, never empty.
+        outside: bool h w, not on the object; may be empty, and nowhere true where `inside` is.
+    """
+
+    inside: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
+
+
+def seeds_of(marks: Points | Scribbles, picture: tuple[int, int], size: tuple[int, int]) -> Seeds:
+    """Draws marks at the network's input size.
+
+    Args:
+        marks: in pixels of the upright photograph.
+        picture: height and width of the upright photograph.
+        size: height and width of the result.
+
+    Raises:
+        InputError: nothing is marked as inside, a mark is outside of the picture or of another
+            size, or the outside marks cover all of the inside ones.
+    """
+    if isinstance(marks, Points):
+        if not marks.inside:
+            raise InputError("no point lies on the object: give at least one inside point")
+        inside = _discs(marks.inside, picture, size)
+        outside = _discs(marks.outside, picture, size)
+    else:
+        inside = _strokes(marks.inside, picture, size)
+        outside = np.zeros(size, np.bool_)
+        if marks.outside is not None:
+            outside = _strokes(marks.outside, picture, size)
+    both = inside & outside
+    if np.array_equal(both, inside):
+        raise InputError(
+            "the same place is marked as inside and as outside: move one of the two marks"
+        )
+    return Seeds(inside & ~both, outside & ~both)
+
+
+def _discs(
+    points: Sequence[tuple[float, float]], picture: tuple[int, int], size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    drawn = np.zeros(size, np.uint8)
+    radius = max(1, round(_DOT * min(size)))
+    for x, y in points:
+        # Written so that a NaN is refused too.
+        if not (0 <= x < picture[1] and 0 <= y < picture[0]):
+            raise InputError(
+                f"the point {x:g},{y:g} is outside of the picture of {picture[1]} x {picture[0]} "
+                f"pixels: count x from the left and y from the top of the upright view"
+            )
+        column, row = int(x * size[1] / picture[1]), int(y * size[0] / picture[0])
+        cv2.circle(drawn, (column, row), radius, 1, cv2.FILLED)
+    return drawn > 0
+
+
+def _strokes(
+    source: PictureSource, picture: tuple[int, int], size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Any share of a small pixel that a stroke covers counts: thin strokes must not be lost."""
+    marked = read_mask(source, picture) >= 0.5
+    rows, columns = np.nonzero(marked)
+    drawn = resize(marked.astype(np.float32), size) >= 0.5
+    drawn[rows * size[0] // picture[0], columns * size[1] // picture[1]] = True
+    return np.asarray(drawn)

@@ -8,6 +8,7 @@
 ARG BASE=python:3.12-slim-bookworm
 
 FROM ${BASE} AS python
+# hadolint ignore=DL3008
 RUN if ! python3 -c "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"; then \
         apt-get update \
         && apt-get install --yes --no-install-recommends python3 python3-venv \
@@ -33,14 +34,14 @@ RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['p
     && pip install --constraint constraints.txt --requirement requirements.txt
 
 FROM dependencies AS program
-RUN pip install hatchling
 COPY . .
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
+RUN pip wheel --no-deps --wheel-dir /wheels .
 
 FROM python
-RUN useradd --uid 10001 --create-home icm \
-    && install --directory --owner=icm /cache /data
-ENV ICM_HOME=/cache/icm \
+RUN useradd --uid 10001 --home-dir /cache --no-create-home icm \
+    && install --directory --mode=777 /cache /data
+ENV HOME=/cache \
+    ICM_HOME=/cache/icm \
     HF_HOME=/cache/huggingface \
     NUMBA_CACHE_DIR=/cache/numba \
     GRADIO_ANALYTICS_ENABLED=False \
@@ -50,9 +51,10 @@ COPY --from=dependencies /opt/icm /opt/icm
 # The bundled weights come inside the wheel; others are fetched into /cache when they are asked for.
 RUN --mount=type=bind,from=program,source=/wheels,target=/wheels \
     python -m pip install --no-cache-dir --no-index --no-deps --no-compile /wheels/*.whl
-USER icm
-# Compiles pymatting once, here rather than at the first cut-out.
-RUN python -c "import pymatting"
+# Compiles pymatting once, here rather than at the first cut-out. Whoever runs the container may be
+# another user (--user), who must be able to write there too.
+RUN python -c "import pymatting" && chmod --recursive a+rwX /cache
+USER 10001
 WORKDIR /data
 VOLUME ["/cache"]
 EXPOSE 7860

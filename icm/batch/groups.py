@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from icm.batch.jobs import Group, ReferencePair
+from icm.batch.jobs import Group
 from icm.errors import InputError
 
 _LAYOUT = (
@@ -57,7 +57,8 @@ def read_groups(
     return groups
 
 
-_Raw = tuple[str, list[ReferencePair], list[str]]
+_FilePair = tuple[str, str | None]
+_Raw = tuple[str, list[_FilePair], list[str]]
 
 
 def _from_json(text: str, path: Path) -> list[_Raw]:
@@ -82,7 +83,7 @@ def _raw_group(item: Any) -> _Raw:
     return name, [_pair(each) for each in item["references"]], [str(t) for t in item["targets"]]
 
 
-def _pair(item: Any) -> ReferencePair:
+def _pair(item: Any) -> _FilePair:
     mask = item.get("mask") or item.get("alpha")
     return str(item["image"]), None if mask is None else str(mask)
 
@@ -108,7 +109,7 @@ def _from_csv(text: str, path: Path) -> list[_Raw]:
 
 def _group(
     name: str,
-    pairs: list[ReferencePair],
+    pairs: list[_FilePair],
     targets: list[str],
     root: Path,
     find: Callable[[Path], Iterable[Path]],

@@ -12,8 +12,9 @@ from pathlib import Path, PurePath
 from icm.config.batch import SearchConfig
 from icm.errors import InputError
 from icm.images import output_stems
+from icm.results import Points
 
-ReferencePair = tuple[str, str | None]
+ReferencePair = tuple[str, str | Points | None]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Group:
 
     Attributes:
         name: sub-folder of the results; empty where a run has only one group.
-        references: (picture or `.icmref`, mask or None) pairs.
+        references: (picture or `.icmref`, mask or points or None) pairs.
         targets: what is matted with it.
     """
 

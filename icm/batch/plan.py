@@ -16,6 +16,7 @@ from icm.batch.ledger import Entry, InputRecord
 from icm.config.batch import BatchConfig, ResultsConfig
 from icm.config.model import ModelConfig
 from icm.errors import InputError
+from icm.results import Points
 
 MOST_BYTES = 1 << 30  # 100 megapixels of 16-bit RGBA, uncompressed, are 0.8 GB
 
@@ -131,12 +132,16 @@ class Plan:
 
 
 def reference_hash(pairs: Sequence[ReferencePair]) -> str:
-    """Hash of the files of a reference.
+    """Hash of the files, and of the points, of a reference.
 
     Raises:
         InputError: one cannot be read.
     """
-    return _hash([[_file_hash(part) for part in pair if part is not None] for pair in pairs])
+    return _hash([[_part_hash(part) for part in pair if part is not None] for pair in pairs])
+
+
+def _part_hash(part: str | Points) -> str:
+    return _hash(repr(part)) if isinstance(part, Points) else _file_hash(part)
 
 
 def examine(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from icm.batch.jobs import Group, ReferencePair
+from icm.batch.jobs import Group, ReferencePair, make_jobs
 from icm.config.batch import BatchConfig
 from icm.images import read_image
 from icm.pipeline import Matting
@@ -34,11 +34,12 @@ class Request:
     config: BatchConfig
 
     def checked(self) -> Request:
-        """The same with the reference of a single group made, and the background looked at.
+        """The same with the reference of a single group made; looks at targets and background.
 
         Raises:
             InputError: one of them cannot be used.
         """
+        make_jobs(self.groups, self.root, {})  # refuses targets outside the input folder
         background = self.config.results.background
         if isinstance(background, str) and background != "checker":
             read_image(background)

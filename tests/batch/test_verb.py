@@ -135,6 +135,16 @@ def test_results_among_the_targets_are_refused(
     assert "cannot lie among the targets" in capsys.readouterr().err
 
 
+def test_a_listed_target_outside_the_folder_is_refused(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = call.folder / "list.txt"
+    listed.write_text(f"{call.folder / 'reference.png'}\n")
+    assert call("--list", str(listed)) == 2
+    assert "does not lie in" in capsys.readouterr().err
+    assert not (call.folder / "out").exists()
+
+
 def test_without_any_reference(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(reference=False) == 2
     assert "--groups" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from icm.errors import InputError
 
 if TYPE_CHECKING:
     from icm.pipeline import Matting
-    from icm.results import Reference
+    from icm.results import Points, Reference
 
 SAVE_KINDS = ("alpha", "cutout", "trimap", "guidance", "composite")
 REFERENCE_SUFFIX = ".icmref"
@@ -36,8 +36,35 @@ class _MaskAction(Action):
         references = list(namespace.references or [])
         open_pair = next((i for i, (_, mask) in enumerate(references) if mask is None), None)
         if open_pair is None:
-            parser.error(f"{option} {values}: give its --reference before it")
+            parser.error(f"{option}: give its --reference before it")
         references[open_pair] = (references[open_pair][0], values)
+        namespace.references = references
+
+
+class _PointsAction(_MaskAction):
+    """Marks the object of the last reference by points instead of a mask."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
+    ) -> None:
+        from icm.results import Points  # noqa: PLC0415 - imports torch
+
+        super().__call__(parser, namespace, Points(inside=values), option)
+
+
+class _NotPointsAction(Action):
+    """Adds what is not the object to the last reference that is marked by points."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
+    ) -> None:
+        from icm.results import Points  # noqa: PLC0415 - imports torch
+
+        references = list(namespace.references or [])
+        picture, marks = references[-1] if references else (None, None)
+        if not isinstance(marks, Points):
+            parser.error(f"{option}: give its --reference and --points before it")
+        references[-1] = (picture, Points(marks.inside, (*marks.outside, *values)))
         namespace.references = references
 
 
@@ -101,6 +128,22 @@ def add_reference_options(parser: ArgumentParser, *, required: bool = True) -> N
         help="white on the object, of the photograph's size, after its --reference; "
         "not needed for a cut-out with transparency",
     )
+    group.add_argument(
+        "--points",
+        dest="masks",
+        type=points,
+        action=_PointsAction,
+        metavar='"X,Y X,Y"',
+        help="instead of --mask: pixels on the object, from the upper left corner",
+    )
+    group.add_argument(
+        "--not-points",
+        dest="masks",
+        type=points,
+        action=_NotPointsAction,
+        metavar='"X,Y X,Y"',
+        help="after --points: pixels that are not the object",
+    )
 
 
 def load_reference(matting: Matting, arguments: Namespace) -> Reference:
@@ -108,8 +151,8 @@ def load_reference(matting: Matting, arguments: Namespace) -> Reference:
     return reference_of(matting, arguments.references or [])
 
 
-def reference_of(matting: Matting, pairs: Sequence[tuple[str, str | None]]) -> Reference:
-    """A reference of (picture or .icmref, mask) pairs, joined.
+def reference_of(matting: Matting, pairs: Sequence[tuple[str, str | Points | None]]) -> Reference:
+    """A reference of (picture or .icmref, mask or points) pairs, joined.
 
     Raises:
         InputError: there is none, a mask belongs to a saved reference, or a picture is unusable.
@@ -123,13 +166,13 @@ def reference_of(matting: Matting, pairs: Sequence[tuple[str, str | None]]) -> R
     return joined
 
 
-def _single(matting: Matting, picture: str, mask: str | None) -> Reference:
+def _single(matting: Matting, picture: str, mask: str | Points | None) -> Reference:
     from icm.results import Reference  # noqa: PLC0415 - imports torch
 
     if Path(picture).suffix != REFERENCE_SUFFIX:
         return matting.reference(picture, mask)
     if mask is not None:
-        raise InputError(f"{picture} holds its mask already: leave out --mask {mask}")
+        raise InputError(f"{picture} holds its mask already: leave out --mask and --points")
     return Reference.load(picture)
 
 
@@ -155,6 +198,18 @@ def add_output_options(parser: ArgumentParser) -> None:
         metavar="COLOUR|PICTURE|checker",
         help="behind composites: #ffffff, a picture, or checker (default)",
     )
+
+
+def points(text: str) -> tuple[tuple[float, float], ...]:
+    """Parses `120,80 40,60`; anything else is a ValueError that argparse reports."""
+    try:
+        pairs = [[float(number) for number in pair.split(",")] for pair in text.split()]
+        found = tuple((x, y) for x, y in pairs)
+    except ValueError as error:
+        raise ArgumentTypeError(f"'{text}': write points as \"120,80 40,60\"") from error
+    if not found:
+        raise ArgumentTypeError('no point: write points as "120,80 40,60"')
+    return found
 
 
 def save_kinds(text: str) -> tuple[str, ...]:

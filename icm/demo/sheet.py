@@ -47,7 +47,8 @@ def contact_sheet(
         for column, image in enumerate(_cells(matte), start=1):
             _paste(sheet, image, MARGIN + column * step, top)
         verdict = "found" if matte.present else "not found"
-        text = f"{Path(matte.name).name}: {verdict}, confidence {matte.confidence:.2f}"
+        name = f"{Path(matte.name).name}: " if matte.name else ""
+        text = f"{name}{verdict}, confidence {matte.confidence:.2f}"
         draw.text((MARGIN + step, top + CELL + 4), text, INK, font)
     return sheet
 

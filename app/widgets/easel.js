@@ -11,7 +11,7 @@ icm.widgets.easel = (element, act) => {
   let down = false;        // whether that pen paints
   let history = [];
   let known = {};          // version of the mask on the canvas, by photo
-  let timer = 0;
+  let timer = 0, saving = Promise.resolve();
 
   const mask = document.createElement("canvas");
   const ink = mask.getContext("2d", { willReadFrequently: true });
@@ -328,10 +328,15 @@ icm.widgets.easel = (element, act) => {
     stopTimer();
     timer = setTimeout(flush, SAVE_AFTER);
   }
-  async function flush() {
-    if (!timer) return;
-    stopTimer();
-    const { key } = photo;
+  function flush() { // resolves when all that was painted has arrived
+    if (timer) {
+      stopTimer();
+      const { key } = photo;
+      saving = saving.then(() => save(key));
+    }
+    return saving;
+  }
+  async function save(key) {
     const blob = await new Promise((done) => mask.toBlob(done, "image/png"));
     try {
       const said = await send("painting", blob, { key });

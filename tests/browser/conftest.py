@@ -63,7 +63,7 @@ def visit(chromium, served: Running):
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: _local(request.url, served.url, problems))
         page.goto(f"{served.url}/{'?__theme=dark' if scheme == 'dark' else ''}")

@@ -114,8 +114,12 @@ def test_from_upload_to_zip(visit, served, tmp_path) -> None:
         cutout = Image.open(archive.open(f"{name}.cutout.png"))
         assert disagreement(cutout, matte.cutout()) <= 1
     shown = page.evaluate(
-        "async (bytes) => { const bitmap = await createImageBitmap(new Blob([new Uint8Array(bytes)])"
-        ", {imageOrientation: 'from-image'}); return [bitmap.width, bitmap.height]; }",
+        """async (bytes) => {
+            const image = new Image();
+            image.src = URL.createObjectURL(new Blob([new Uint8Array(bytes)]));
+            await image.decode();
+            return [image.naturalWidth, image.naturalHeight];
+        }""",
         list(targets["side.jpg"]),
     )
     assert tuple(shown) == sizes["side"]

@@ -80,14 +80,14 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
         torch.manual_seed(config.seed)  # what has no weights to load is random, but always the same
         backbone = _backbone(config, place, dtype)
         model = MattingModel(backbone, _network(config, backbone))
+        refiner = _refiner(config)
     weights_hash = _load_weights(model, config)
-    refiner, refiner_hash = _refiner(config)
     if refiner is not None:
         refiner = refiner.to(place).eval().requires_grad_(False)
     model = model.to(place).eval().requires_grad_(False)
     if autocast is not None or place.type == "cuda":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    fingerprint = _fingerprint(config, weights_hash, refiner_hash)
+    fingerprint = _fingerprint(config, weights_hash)
     return Built(model, config, place, autocast, fingerprint, refiner)
 
 
@@ -176,7 +176,7 @@ def _network(config: ModelConfig, backbone: Backbone) -> Network:
 
         if _named_blocks(config):
             raise ConfigError("network kind 'training_free' has no fusion or decoder for blocks")
-        return TrainingFreeNetwork(guidance=kind.guidance)
+        return TrainingFreeNetwork(guidance=kind.guidance, steps=kind.steps)
     return _published_network(kind, config.fusion, config.decoder)
 
 
@@ -221,14 +221,14 @@ def _load_weights(model: MattingModel, config: ModelConfig) -> str:
     return _hash(path)
 
 
-def _refiner(config: ModelConfig) -> tuple[DetailRefiner | None, str]:
-    """The detail refiner and the SHA-256 of its weights, where the matte is finished with it."""
+def _refiner(config: ModelConfig) -> DetailRefiner | None:
+    """The detail refiner with its weights, where mattes are finished with it."""
     if config.finish.method != "refined" or config.finish.refiner is None:
-        return None, ""
+        return None
     refiner = DetailRefiner()
     path, values = _read(config.finish.refiner, config.name, "")
     _fill(refiner, values, path)
-    return refiner, _hash(path)
+    return refiner
 
 
 def _read(weights: str, name: str, prefix: str) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -299,11 +299,11 @@ def _trained_part(model: MattingModel, config: ModelConfig) -> tuple[nn.Module, 
     return model, ""
 
 
-def _fingerprint(config: ModelConfig, *hashes: str) -> str:
+def _fingerprint(config: ModelConfig, weights_hash: str) -> str:
     """What results depend on, but for how they are finished: architecture, seed and weights."""
     depends = ("format_version", "backbone", "network", "fusion", "decoder", "input", "seed")
     parts = config.model_dump(mode="json", include=set(depends))
-    text = json.dumps([parts, *hashes], sort_keys=True)
+    text = json.dumps([parts, weights_hash], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

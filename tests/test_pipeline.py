@@ -71,6 +71,18 @@ def test_the_random_state_of_the_process_changes_nothing(
     assert np.array_equal(matting(photo(1), reference).alpha, first)
 
 
+def test_threads_that_others_change_change_nothing(
+    matting: Matting, reference: icm.Reference
+) -> None:
+    first = matting(photo(1), reference).alpha
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(before + 1)  # as numba does, once it has estimated a foreground
+        assert np.array_equal(matting(photo(1), reference).alpha, first)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_the_seed_of_the_configuration_changes_the_noise(
     matting: Matting, reference: icm.Reference
 ) -> None:
@@ -145,7 +157,7 @@ class PaintedSquare(Matting):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (61, 97), (300, 40), (40, 500), (512, 640)])
-@pytest.mark.parametrize("method", ["guided", "bicubic"])
+@pytest.mark.parametrize("method", ["refined", "guided", "bicubic"])
 def test_alpha_lies_on_the_object_to_the_pixel(size: tuple[int, int], method: str) -> None:
     built = icm.load(
         "small", device="cpu", overrides=[*TINY_SMALL, f"finish.method={method}"]
@@ -230,7 +242,8 @@ def test_training_free_mode_mattes_with_the_bundled_backbone() -> None:
 
 def test_training_free_mode_says_when_it_can_tell_nothing() -> None:
     overrides = [one for one in TINY_SMALL if not one.startswith("network.")]
-    model = icm.load("training_free", device="cpu", overrides=overrides)
+    # Random attention, applied often, averages everything away.
+    model = icm.load("training_free", device="cpu", overrides=[*overrides, "network.steps=9"])
     image, mask = two_coloured()
     with pytest.raises(InputError, match="clearly the object"):
         model(photo(1), model.reference(image, mask))
@@ -258,6 +271,49 @@ def test_a_device_that_is_not_there_is_an_error() -> None:
             icm.load("small", device="cuda", overrides=TINY_SMALL)
     with pytest.raises(DeviceError, match="unknown device 'warp'"):
         icm.load("small", device="warp", overrides=TINY_SMALL)
+
+
+def test_paths_are_paths_whatever_their_characters() -> None:
+    with pytest.raises(WeightsError, match="null"):
+        icm.load("small", device="cpu", checkpoint="null")
+
+
+def test_an_object_too_small_to_be_seen_is_refused(matting: Matting) -> None:
+    speck = np.zeros((900, 900), np.uint8)
+    speck[450, 450] = 255
+    with pytest.raises(InputError, match="crop the photograph"):
+        matting.reference(photo(0, (900, 900)), speck)
+
+
+@pytest.mark.parametrize("source", [None, 3, bytearray(b"x")])
+def test_what_is_no_picture_is_a_clear_error(
+    matting: Matting, reference: icm.Reference, source: object
+) -> None:
+    with pytest.raises(InputError, match="is no picture"):
+        matting(source, reference)
+
+
+def test_a_path_is_no_reference(matting: Matting) -> None:
+    with pytest.raises(InputError, match=r"Reference\.load"):
+        matting(photo(1), "cat.icmref")
+
+
+def test_references_do_not_depend_on_how_mattes_are_finished(reference: icm.Reference) -> None:
+    other = icm.load("small", device="cpu", overrides=[*TINY_SMALL, "finish.method=bicubic"])
+    assert other(photo(1), reference).alpha.shape == (60, 80)
+
+
+def test_the_shipped_precision_gives_the_same_bytes_after_a_cut_out_and_in_a_thread() -> None:
+    model = icm.load("small", device="cpu")
+    image, mask = two_coloured()
+    reference = model.reference(image, mask)
+    first = model(image, reference)
+    first.cutout()
+    assert np.array_equal(model(image, reference).alpha, first.alpha)
+    (streamed,) = model.stream([image], reference)
+    assert np.array_equal(streamed.alpha, first.alpha)
+    assert first.alpha[48:80, 48:80].mean() > 0.9
+    assert first.alpha[:16].mean() < 0.1
 
 
 def test_missing_and_foreign_weights_are_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from icm.cli.options import (
     load_reference,
 )
 from icm.cli.progress import Progress
-from icm.errors import IcmError, InputError
+from icm.errors import IcmError, InputError, OutputError
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -41,8 +41,9 @@ def run(arguments: Namespace) -> int:
 
     targets = [Path(target) for target in arguments.targets]
     for target in targets:
-        if target.is_dir():
+        if _is_folder(target):
             raise InputError(f"{target} is a folder: use 'icm batch' for folders")
+    _check_outputs(arguments)
     matting = load_model(arguments)
     reference = load_reference(matting, arguments)
     stems = output_stems(targets)
@@ -63,6 +64,25 @@ def run(arguments: Namespace) -> int:
     done = len(targets) - failed
     print(_summary(done, absent, failed, arguments.out), file=sys.stderr)
     return 1 if failed else 0
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # no name that a file can have: reading it says so
+        return False
+
+
+def _check_outputs(arguments: Namespace) -> None:
+    """Refuses before any work what could not be written afterwards."""
+    from icm.images import read_image  # noqa: PLC0415 - imports numpy and OpenCV
+
+    out = Path(arguments.out)
+    if not arguments.out.strip() or (out.exists() and not out.is_dir()):
+        raise OutputError(f"'{out}' is no folder: give -o a folder; it is made where it is missing")
+    background = background_of(arguments.background)
+    if "composite" in arguments.save and isinstance(background, str) and background != "checker":
+        read_image(background)
 
 
 def _saved(result: Matte | Failure, stem: PurePath, arguments: Namespace) -> Matte | Failure:

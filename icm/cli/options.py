@@ -28,16 +28,15 @@ class _ReferenceAction(Action):
 
 
 class _MaskAction(Action):
-    """Gives the last reference its mask, or a mask that waits for its reference."""
+    """Gives the last reference its mask."""
 
     def __call__(
         self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
     ) -> None:
         references = list(namespace.references or [])
-        open_pair = next((i for i, (_, mask) in enumerate(references) if mask is None), None)
-        if open_pair is None:
+        if not references or references[-1][1] is not None:
             parser.error(f"{option}: give its --reference before it")
-        references[open_pair] = (references[open_pair][0], values)
+        references[-1] = (references[-1][0], values)
         namespace.references = references
 
 
@@ -169,7 +168,7 @@ def reference_of(matting: Matting, pairs: Sequence[tuple[str, str | Points | Non
 def _single(matting: Matting, picture: str, mask: str | Points | None) -> Reference:
     from icm.results import Reference  # noqa: PLC0415 - imports torch
 
-    if Path(picture).suffix != REFERENCE_SUFFIX:
+    if Path(picture).suffix.lower() != REFERENCE_SUFFIX:
         return matting.reference(picture, mask)
     if mask is not None:
         raise InputError(f"{picture} holds its mask already: leave out --mask and --points")

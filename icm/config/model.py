@@ -54,6 +54,7 @@ class TrainingFreeNetworkConfig(Config):
     guidance: Literal["similarity", "ridge"] = Field(
         "ridge", description="ridge knows the background of the reference too"
     )
+    steps: int = Field(1, ge=0, description="how often self-attention spreads the guidance")
 
 
 class InputConfig(Config):
@@ -111,4 +112,4 @@ class ModelConfig(Config):
         "auto", description="auto: bfloat16 where the device computes it fast, else float32"
     )
     batch: PositiveInt = Field(8, description="targets that share a pass on a GPU; a CPU takes one")
-    seed: int = Field(0, description="of the noise, the same for every picture")
+    seed: int = Field(0, ge=0, lt=2**63, description="of the noise, the same for every picture")

@@ -54,12 +54,17 @@ def read_image(source: PictureSource) -> Picture:
         return _from_pillow(source, None, getattr(source, "filename", ""))
     if isinstance(source, bytes):
         return _from_file(io.BytesIO(source), "")
+    if not isinstance(source, str | Path):
+        raise InputError(
+            f"{type(source).__name__} is no picture: give a path, bytes, a PIL image or an array"
+        )
     path = Path(source)
     try:
         with path.open("rb") as file:
             return _from_file(file, str(path))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read {path}: {reason}; check the path") from error
 
 
 def _from_file(file: BinaryIO, name: str) -> Picture:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from icm.errors import InputError
+from icm.errors import InputError, OutputError
 from icm.images import written_aside
 from icm.results.network import Example, Features
 
@@ -56,6 +56,8 @@ class Reference:
             OutputError: the file cannot be written; nothing is left behind.
         """
         path = Path(path)
+        if not path.name or path.is_dir():
+            raise OutputError(f"'{path}' is a folder: name the reference's file, as cat{SUFFIX}")
         if path.suffix != SUFFIX:
             path = path.with_name(path.name + SUFFIX)
         tensors: dict[str, Tensor] = {}
@@ -97,6 +99,8 @@ class Reference:
             raise InputError(
                 f"{path} is damaged or no reference file: make it again with 'icm reference'"
             ) from error
+        if not isinstance(header, dict):
+            raise InputError(f"{path} is damaged: make it again with 'icm reference'")
         if header.get("format_version") != FORMAT:
             raise InputError(
                 f"{path} has reference format {header.get('format_version')}, this version reads "
@@ -107,11 +111,16 @@ class Reference:
 
 def check_model(reference: Reference, model: str, fingerprint: str) -> None:
     """Raises an InputError that names both models unless the reference is of this model."""
+    if not isinstance(reference, Reference):
+        raise InputError(
+            "the reference is no Reference: make one with matting.reference, or Reference.load"
+        )
     if reference.fingerprint == fingerprint:
         return
     raise InputError(
         f"the reference was made by the model '{reference.model}' ({reference.fingerprint[:12]}), "
-        f"but the model in use is '{model}' ({fingerprint[:12]}): make it again with this model"
+        f"but the model in use is '{model}' ({fingerprint[:12]}): other weights, "
+        "input or seed; make it again with this model"
     )
 
 

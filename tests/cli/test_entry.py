@@ -109,7 +109,9 @@ def test_help_loads_no_heavy_package():
 def test_ctrl_c_in_a_process():
     """The interrupt comes while a verb works: no traceback, the shell's code for it."""
     code = (
-        "import sys, time, types\n"
+        "import signal, sys, time, types\n"
+        # A shell starts background jobs with the interrupt ignored; the test may be in one.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from icm.cli import entry\n"
         "def add_parser(subparsers): subparsers.add_parser('verb')\n"
         "def run(arguments): print('ready', flush=True); time.sleep(60)\n"

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from icm.cli import main
+from icm.results import Reference
 from tests.conftest import TINY_SMALL
 
 MODEL = [word for override in TINY_SMALL for word in ("--set", override)]
@@ -89,8 +90,42 @@ def test_a_broken_target_is_named_and_the_rest_is_done(
 def test_an_output_that_cannot_be_written_fails_its_target(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (folder / "out" / "one.alpha.png").mkdir(parents=True)  # a folder where the file should be
+    assert matte(folder, str(folder / "one.jpg"), str(folder / "two.png")) == 1
+    assert "Traceback" not in capsys.readouterr().err
+    assert (folder / "out" / "two.alpha.png").is_file()
+
+
+@pytest.mark.parametrize("background", ["#zzzzzz", "no_such.png"])
+def test_what_could_not_be_written_is_refused_before_any_work(
+    folder: Path, capsys: pytest.CaptureFixture[str], background: str
+) -> None:
+    one = str(folder / "one.jpg")
+    assert matte(folder, one, "--save", "alpha,composite", "--background", background) == 2
+    assert written(folder) == []
     (folder / "out").write_text("a file where the folder should be")
-    assert matte(folder, str(folder / "one.jpg")) == 1
+    assert matte(folder, one) == 2
+    assert "is no folder" in capsys.readouterr().err
+
+
+def test_a_mask_belongs_to_the_reference_before_it(folder: Path) -> None:
+    cut = np.dstack([np.asarray(Image.open(folder / "ref.png")), np.full((50, 60), 9, np.uint8)])
+    cut[5:20, 5:20, 3] = 255
+    Image.fromarray(cut).save(folder / "cut.png")
+    saved = folder / "both.icmref"
+    words = ["--reference", str(folder / "cut.png"), "--reference", str(folder / "ref.png")]
+    words += ["--mask", str(folder / "mask.png"), "-o", str(saved)]
+    assert main(["reference", *words, "--device", "cpu", *MODEL]) == 0
+    first, second = Reference.load(saved).thumbnails
+    assert first[10, 10, 3] == 255
+    assert second[10, 10, 3] == 0
+    assert second[20, 40, 3] == 255
+
+
+def test_a_name_that_no_file_can_have_fails_its_target(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert matte(folder, str(folder / ("a" * 300 + ".jpg"))) == 1
     assert "Traceback" not in capsys.readouterr().err
 
 

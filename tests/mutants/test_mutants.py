@@ -153,8 +153,8 @@ MUTANTS = (
     Mutant(
         "ridge regression without its bias",
         RIDGE,
-        "design_bmc = F.pad(token_bmc, (0, 1), value=1.0)",
-        "design_bmc = F.pad(token_bmc, (0, 1), value=0.0)",
+        "design_bmc = F.pad(reference_bmc.float(), (0, 1), value=1.0)",
+        "design_bmc = F.pad(reference_bmc.float(), (0, 1), value=0.0)",
         test_ridge.test_a_small_object_weighs_as_much_as_its_surroundings,
     ),
     Mutant(

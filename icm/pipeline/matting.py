@@ -1,22 +1,10 @@
-"""The one public object: from photographs to mattes.
-
-matting = icm.load("small")
-reference = matting.reference("cat.jpg", "cat_mask.png")
-matte = matting("other_cat.jpg", reference)
-matte.cutout().save("other_cat.png")
-"""
+"""A loaded model: references and mattes of photographs."""
 
 from __future__ import annotations
 
-import logging
-import math
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,10 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icm.backbone import Noise
-from icm.build import Built, build, read_model_config
-from icm.config.model import InputConfig, ModelConfig
-from icm.errors import IcmError, InputError
+from icm.build import Built
+from icm.config.model import ModelConfig
+from icm.errors import InputError
 from icm.images import Picture, PictureSource, mask_of, read_image, read_mask, resize
+from icm.pipeline.preparation import (
+    check_visible,
+    input_size,
+    on_cpu,
+    on_device,
+    thumbnail,
+    warn_of_extremes,
+)
+from icm.pipeline.streaming import Failure, stream_mattes
 from icm.refine import (
     closed_form_alpha,
     estimate_foreground,
@@ -40,7 +37,6 @@ from icm.refine import (
 )
 from icm.results import (
     Example,
-    Features,
     Marks,
     Matte,
     Points,
@@ -51,57 +47,8 @@ from icm.results import (
 )
 from icm.results.reference import check_model
 
-THUMBNAIL = 256
-AHEAD = 3  # pictures decoded before the device needs them, and finished after it is done
 UNKNOWN = 0.5  # in a trimap
 NOISE_SIZES = 64  # input sizes whose noise is kept
-SMALLEST_GROWN, LARGEST_GROWN = 0.002, 0.9  # shares of the picture; beyond, marks grew wrongly
-
-_log = logging.getLogger(__name__)
-
-
-def load(
-    model: str = "small",
-    *,
-    device: str = "auto",
-    checkpoint: str | None = None,
-    backbone: str | None = None,
-    seed: int | None = None,
-    overrides: Sequence[str] = (),
-) -> Matting:
-    """Loads a model.
-
-    Args:
-        model: a bundled name ('small', 'sd21', 'training_free') or the path of a YAML file.
-        device: 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'.
-        checkpoint: weights of the network to use instead of the configured ones.
-        backbone: Stable Diffusion weights to use: a local folder or single file.
-        seed: of the noise.
-        overrides: `key=value` strings that replace values of the configuration.
-
-    Raises:
-        ConfigError: the model or a key is unknown.
-        WeightsError: weights are missing or damaged; the message says how to get them.
-        DeviceError: the device is not there.
-    """
-    given = list(overrides)
-    given += [] if checkpoint is None else [f"weights={checkpoint}"]
-    given += [] if backbone is None else [f"backbone.source={backbone}"]
-    given += [] if seed is None else [f"seed={seed}"]
-    return Matting(build(read_model_config(model, tuple(given)), device=device))
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A target that could not be matted, in the place of its matte.
-
-    Attributes:
-        name: the target's file name, or its number where it came from memory.
-        error: why.
-    """
-
-    name: str
-    error: IcmError
 
 
 class Matting:
@@ -113,6 +60,8 @@ class Matting:
 
     def __init__(self, built: Built) -> None:
         self._built = built
+        # The last bits depend on the number of threads, and other libraries change it under way.
+        self._threads = torch.get_num_threads()
         self._noise = lru_cache(maxsize=NOISE_SIZES)(self._drawn_noise)
 
     @property
@@ -190,55 +139,7 @@ class Matting:
         """
         check_model(reference, self.config.name, self.fingerprint)
         size = (batch or self.config.batch) if self.device.type == "cuda" else 1
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as finisher:
-            pending: deque[Future[Matte | Failure]] = deque()
-            for group in self._groups(_read_ahead(targets, reader, size + AHEAD), size):
-                pending.extend(self._submit(group, reference, finisher))
-                while len(pending) > size + AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-
-    def _groups(
-        self, pictures: Iterable[Picture | Failure], most: int
-    ) -> Iterator[list[Picture] | Failure]:
-        """Consecutive pictures of one input size, at most so many; failures stand alone."""
-        group: list[Picture] = []
-        for item in pictures:
-            full = len(group) == most
-            other = isinstance(item, Failure) or (
-                bool(group) and self.input_size(item) != self.input_size(group[0])
-            )
-            if group and (full or other):
-                yield group
-                group = []
-            if isinstance(item, Failure):
-                yield item
-            else:
-                group.append(item)
-        if group:
-            yield group
-
-    def _submit(
-        self, group: list[Picture] | Failure, reference: Reference, finisher: ThreadPoolExecutor
-    ) -> list[Future[Matte | Failure]]:
-        """Runs the device on a group and hands the rest of the work to another thread."""
-        if isinstance(group, Failure):
-            return [finisher.submit(Failure, group.name, group.error)]
-        try:
-            predictions = self.predict(group, reference)
-        except IcmError as error:
-            return [finisher.submit(Failure, picture.name, error) for picture in group]
-        return [
-            finisher.submit(self._finished_or_failure, picture, prediction)
-            for picture, prediction in zip(group, predictions, strict=True)
-        ]
-
-    def _finished_or_failure(self, picture: Picture, prediction: Prediction) -> Matte | Failure:
-        try:
-            return self.finish(picture, prediction)
-        except IcmError as error:
-            return Failure(picture.name, error)
+        return stream_mattes(self, targets, reference, size)
 
     def _marked(
         self, image: PictureSource, mask: Marks | None
@@ -249,6 +150,7 @@ class Matting:
         mask_hw = mask_of(picture) if mask is None else read_mask(mask, picture.size)
         size = self.input_size(picture)
         small_mask_hw = resize(mask_hw, size)
+        check_visible(small_mask_hw, picture.name or "the reference")
         noise = self._noise(*size)
         with self._running():
             example = self._built.model.example(
@@ -256,7 +158,7 @@ class Matting:
                 torch.from_numpy(small_mask_hw)[None, None].to(self.device),
                 noise,
             )
-        return _on_cpu(example), _thumbnail(picture, mask_hw)
+        return on_cpu(example), thumbnail(picture, mask_hw)
 
     def _grown(
         self, picture: Picture, marks: Points | Scribbles
@@ -269,9 +171,9 @@ class Matting:
                 self._tensor([picture.at(size)]), self._noise(*size), attention=False
             )
             mask_hw = grown_mask(features, seeds)
-        _warn_of_extremes(mask_hw, picture.name or "the reference")
+        warn_of_extremes(mask_hw, picture.name or "the reference")
         mask_b1hw = torch.from_numpy(mask_hw)[None, None].to(self.device)
-        return _on_cpu(Example(features, mask_b1hw)), _thumbnail(picture, mask_hw)
+        return on_cpu(Example(features, mask_b1hw)), thumbnail(picture, mask_hw)
 
     def predict(self, pictures: Sequence[Picture], reference: Reference) -> list[Prediction]:
         """One pass over pictures of the same input size; results on the CPU, each of batch 1.
@@ -283,7 +185,7 @@ class Matting:
         with self._running():
             prediction = self._built.model(
                 self._tensor([picture.at(size) for picture in pictures]),
-                [_on(example, self.device) for example in reference.examples],
+                [on_device(example, self.device) for example in reference.examples],
                 self._noise(*size),
             )
         fields = [
@@ -352,83 +254,15 @@ class Matting:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """No gradients, and the precision that the model was built for."""
+        """No gradients, and the precision and threads that the model was built for."""
+        torch.set_num_threads(self._threads)
         dtype = self._built.autocast
         autocast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
         with torch.inference_mode(), autocast:
             yield
 
 
-def input_size(size: tuple[int, int], config: InputConfig, stride: int) -> tuple[int, int]:
-    """Height and width at which a picture is shown to the network.
-
-    Either a square, or a rectangle of about the square's area and the picture's proportions, but
-    no more elongated than the configuration allows; multiples of the backbone's stride.
-    """
-    if config.shape == "square":
-        return config.size, config.size
-    height, width = size
-    ratio = min(max(width / height, 1 / config.most_elongated), config.most_elongated)
-    sides = config.size / math.sqrt(ratio), config.size * math.sqrt(ratio)
-    short, long = (max(stride, round(side / stride) * stride) for side in sides)
-    return short, long
-
-
 def _pair(pair: object) -> tuple[PictureSource, Marks | None]:
     if isinstance(pair, list | tuple) and len(pair) == 2:
         return pair[0], pair[1]
     raise InputError("several references are given as (picture, mask) pairs")
-
-
-def _warn_of_extremes(mask_hw: NDArray[np.float32], label: str) -> None:
-    share = float(mask_hw.mean())
-    if SMALLEST_GROWN <= share <= LARGEST_GROWN:
-        return
-    _log.warning(
-        "%s: the marks grew to %.1f %% of the picture: look at the reference, mark more places on "
-        "the object and beside it, or paint the whole mask",
-        label,
-        100 * share,
-    )
-
-
-def _read_ahead(
-    targets: Iterable[PictureSource], reader: ThreadPoolExecutor, ahead: int
-) -> Iterator[Picture | Failure]:
-    """Pictures in order, a bounded number of them read before they are asked for."""
-    waiting: deque[Future[Picture | Failure]] = deque()
-    for number, target in enumerate(targets):
-        waiting.append(reader.submit(_read, target, number))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _read(target: PictureSource, number: int) -> Picture | Failure:
-    try:
-        return read_image(target)
-    except IcmError as error:
-        named = str(target) if isinstance(target, str | Path) else f"target {number + 1}"
-        return Failure(named, error)
-
-
-def _thumbnail(picture: Picture, mask_hw: NDArray[np.float32]) -> NDArray[np.uint8]:
-    scale = min(1.0, THUMBNAIL / max(picture.size))
-    size = (max(1, round(picture.size[0] * scale)), max(1, round(picture.size[1] * scale)))
-    small = np.dstack([picture.at(size), resize(mask_hw, size)])
-    return np.rint(small * 255).astype(np.uint8)
-
-
-def _on_cpu(example: Example) -> Example:
-    moved = _on(example, torch.device("cpu"))
-    maps = tuple(map_bchw.float().contiguous() for map_bchw in moved.features.maps)
-    return Example(Features(moved.features.image_b3hw, maps), moved.mask_b1hw)
-
-
-def _on(example: Example, device: torch.device) -> Example:
-    features = example.features
-    return Example(
-        Features(features.image_b3hw.to(device), tuple(m.to(device) for m in features.maps)),
-        example.mask_b1hw.to(device),
-    )

@@ -1,0 +1,83 @@
+"""Pictures and references on their way to the network: sizes, devices, thumbnails."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from icm.config.model import InputConfig
+from icm.errors import InputError
+from icm.images import Picture, resize
+from icm.results import Example, Features
+
+THUMBNAIL = 256
+FAINTEST = 0.25  # of a mask's highest value at the network's size
+SMALLEST_GROWN, LARGEST_GROWN = 0.002, 0.9  # shares of the picture; beyond, marks grew wrongly
+
+_log = logging.getLogger(__name__)
+
+
+def input_size(size: tuple[int, int], config: InputConfig, stride: int) -> tuple[int, int]:
+    """Height and width at which a picture is shown to the network.
+
+    Either a square, or a rectangle of about the square's area and the picture's proportions, but
+    no more elongated than the configuration allows; multiples of the backbone's stride.
+    """
+    if config.shape == "square":
+        side = max(stride, round(config.size / stride) * stride)
+        return side, side
+    height, width = size
+    ratio = min(max(width / height, 1 / config.most_elongated), config.most_elongated)
+    sides = config.size / math.sqrt(ratio), config.size * math.sqrt(ratio)
+    short, long = (max(stride, round(side / stride) * stride) for side in sides)
+    return short, long
+
+
+def thumbnail(picture: Picture, mask_hw: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A small copy, uint8 h w 4, sRGB; alpha is the mask."""
+    scale = min(1.0, THUMBNAIL / max(picture.size))
+    size = (max(1, round(picture.size[0] * scale)), max(1, round(picture.size[1] * scale)))
+    small = np.dstack([picture.at(size), resize(mask_hw, size)])
+    return np.rint(small * 255).astype(np.uint8)
+
+
+def on_cpu(example: Example) -> Example:
+    """The example as it is kept: float32, on the CPU, without attention maps."""
+    moved = on_device(example, torch.device("cpu"))
+    maps = tuple(map_bchw.float().contiguous() for map_bchw in moved.features.maps)
+    return Example(Features(moved.features.image_b3hw, maps), moved.mask_b1hw)
+
+
+def on_device(example: Example, device: torch.device) -> Example:
+    """The example on a device, without attention maps."""
+    features = example.features
+    return Example(
+        Features(features.image_b3hw.to(device), tuple(m.to(device) for m in features.maps)),
+        example.mask_b1hw.to(device),
+    )
+
+
+def warn_of_extremes(mask_hw: NDArray[np.float32], label: str) -> None:
+    """Logs a warning where a mask that was grown from marks is tiny, or nearly everything."""
+    share = float(mask_hw.mean())
+    if SMALLEST_GROWN <= share <= LARGEST_GROWN:
+        return
+    _log.warning(
+        "%s: the marks grew to %.1f %% of the picture: look at the reference, mark more places on "
+        "the object and beside it, or paint the whole mask",
+        label,
+        100 * share,
+    )
+
+
+def check_visible(mask_hw: NDArray[np.float32], label: str) -> None:
+    """Raises an InputError where a mask has all but vanished at the network's size."""
+    if mask_hw.max(initial=0) < FAINTEST:
+        raise InputError(
+            f"{label}: the marked object is too small to be seen at {mask_hw.shape[1]} x "
+            f"{mask_hw.shape[0]} pixels: crop the photograph and its mask around the object"
+        )

@@ -63,8 +63,8 @@ def guided_upsampling(
         H W in [0, 1].
     """
     small = resize(image, alpha.shape[:2])
-    slope, offset = _linear_map(small, alpha)
-    offset += alpha - np.sum(slope * small, axis=2) - offset
+    slope = _slope(small, alpha)
+    offset = alpha - np.sum(slope * small, axis=2)  # so that the small alpha itself is kept
     result = _enlarge(offset, image.shape[:2])
     for channel in range(3):
         result += _enlarge(slope[..., channel], image.shape[:2]) * image[..., channel]
@@ -72,10 +72,8 @@ def guided_upsampling(
     return result
 
 
-def _linear_map(
-    image: NDArray[np.float32], alpha: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The map `alpha = slope . colour + offset` that fits best around each pixel: h w 3, h w."""
+def _slope(image: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Slope of the map `alpha = slope . colour + offset` that fits best around a pixel: h w 3."""
     mean_image = _mean(image)
     mean_alpha = _mean(alpha)
     products = (image[..., :, np.newaxis] * image[..., np.newaxis, :]).reshape(*alpha.shape, 9)
@@ -85,8 +83,7 @@ def _linear_map(
     covariance = mean_products - outer + _SMOOTHNESS * np.eye(3)
     correlation = _mean(image * alpha[..., np.newaxis]) - mean_image * mean_alpha[..., np.newaxis]
     slope = np.linalg.solve(covariance, correlation[..., np.newaxis])[..., 0]
-    offset = mean_alpha - np.sum(slope * mean_image, axis=2)
-    return _mean(slope.astype(np.float32)), _mean(offset.astype(np.float32))
+    return _mean(slope.astype(np.float32))
 
 
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:

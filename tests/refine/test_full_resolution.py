@@ -58,7 +58,7 @@ def test_the_same_size_gives_back_the_network_s_alpha():
 
 
 def test_slope_written_out():
-    """The slope of the linear map of one inner window against least squares with a ridge on the slope."""
+    """The slope at an inner pixel against least squares with a ridge on the slope."""
     from icm.refine import full_resolution as module
 
     rng = np.random.default_rng(0)

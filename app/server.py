@@ -16,6 +16,7 @@ from app.layout import build_page, look
 from app.routes import add_routes
 from app.security import NoFetching, login, refuse_addresses
 from app.settings import Settings
+from icm import IcmError
 
 _EVENTS = 400  # light events and calls that may wait in Gradio's own queue
 
@@ -52,6 +53,9 @@ def build_app(desk: Desk) -> FastAPI:
         mcp_server=settings.mcp,
         **look(),
     )
+    if settings.mcp and not page.mcp_server:
+        # Gradio only notes the failure; a server that was asked for must not be silently missing.
+        raise IcmError(f"--mcp: {page.mcp_error or 'the MCP server did not start'}")
     return mounted
 
 

@@ -32,14 +32,17 @@ window.icm = (() => {
     return element;
   }
 
-  let waiting = new Set(); // uploads that are not answered yet
+  let greeted;
+  const known = new Promise((done) => { greeted = done; }); // the server has heard of this visitor
+
+  const waiting = new Set(); // uploads that are not answered yet
   async function send(kind, body, { name = "", key = "" } = {}) {
     const query = new URLSearchParams({ kind, key });
-    const answer = fetch(url(`upload?${query}`), {
+    const answer = known.then(() => fetch(url(`upload?${query}`), {
       method: "POST",
       body,
       headers: { "X-Icm-Visitor": token, "X-Icm-Name": encodeURIComponent(name) },
-    }).then(async (response) => {
+    })).then(async (response) => {
       const said = await response.json().catch(() => ({}));
       if (!response.ok) throw new Error(said.error ?? `the server answered ${response.status}`);
       return said;
@@ -136,7 +139,11 @@ window.icm = (() => {
   function widget(name, element, act, props, watch) {
     const show = widgets[name](element, act);
     const address = (key, value) => (key !== "name" && typeof value === "string" && value.startsWith("icm/") ? `${root()}/${value}` : value);
-    const plain = () => { if (props.value) show(JSON.parse(JSON.stringify(props.value), address)); };
+    const plain = () => {
+      if (!props.value) return;
+      greeted();
+      show(JSON.parse(JSON.stringify(props.value), address));
+    };
     watch("value", plain);
     plain();
   }

@@ -330,3 +330,30 @@ def test_unknown_models_and_keys_are_named() -> None:
         icm.load("huge")
     with pytest.raises(ConfigError, match="did you mean 'size'"):
         icm.load("small", overrides=["input.sise=3"])
+
+
+def stored(kind: str, picture: np.ndarray) -> bytes:
+    """The picture as a file of another kind."""
+    buffer = io.BytesIO()
+    image = Image.fromarray(picture)
+    if kind == "palette":
+        image.quantize(200).save(buffer, "PNG")
+    elif kind == "grey":
+        image.convert("L").save(buffer, "PNG")
+    elif kind == "16 bit":
+        Image.fromarray(picture[..., 0].astype(np.uint16) * 257).save(buffer, "PNG")
+    else:
+        image.convert("CMYK").save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["palette", "grey", "16 bit", "CMYK"])
+def test_every_kind_of_file_gives_results_of_its_size_and_place(kind: str) -> None:
+    model = PaintedSquare(icm.load("small", device="cpu", overrides=TINY_SMALL)._built)
+    image = np.zeros((90, 130, 3), np.uint8)
+    image[20:60, 30:100] = 255
+    matte = model(stored(kind, image), model.reference(image, image[..., 0]))
+    assert matte.alpha.shape == (90, 130)
+    both = ((matte.alpha > 0.5) & (image[..., 0] > 0)).sum()
+    assert both / ((matte.alpha > 0.5) | (image[..., 0] > 0)).sum() > 0.9
+    assert matte.cutout().size == (130, 90)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,9 @@ from app.device import Device
 from app.models import Models
 from app.registry import Registry
 from app.settings import Settings
+
+_PREFIX = "icm-page-"
+_STALE = 600.0  # seconds without a sign of life; a running page gives one at least every 30
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,17 @@ class Desk:
 
 def open_desk(settings: Settings) -> Desk:
     """Makes the parts in a new folder of their own, and starts to load the model."""
-    root = Path(tempfile.mkdtemp(prefix="icm-page-"))
+    _remove_stale()
+    root = Path(tempfile.mkdtemp(prefix=_PREFIX))
     registry = Registry(root, settings.model, keep=settings.keep, grace=settings.grace)
     desk = Desk(settings, registry, Device(settings.queue), Models(settings))
     desk.device.submit(desk.models.warm_up)
     return desk
+
+
+def _remove_stale() -> None:
+    """Removes what a page that was killed has left behind."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE:
+                shutil.rmtree(path, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncIterator
+from types import FrameType
 
 import gradio as gr
 import uvicorn
@@ -65,10 +66,23 @@ def serve(settings: Settings) -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(desk.registry.root / "gradio")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     print(f"icm app: http://{settings.host}:{settings.port}{settings.root_path}", flush=True)
-    uvicorn.run(
+    config = uvicorn.Config(
         build_app(desk),
         host=settings.host,
         port=settings.port,
         log_level="warning",
         timeout_graceful_shutdown=5,
     )
+    with contextlib.suppress(KeyboardInterrupt):  # raised again after an orderly end
+        _Server(config).run()
+
+
+class _Server(uvicorn.Server):
+    """Tells open pages that it ends: their connections would hold it back otherwise."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        for route in self.config.app.routes:  # type: ignore[union-attr]  # ours is a FastAPI
+            stop = getattr(getattr(route, "app", None), "stop_event", None)
+            if stop is not None:  # Gradio's
+                stop.set()
+        super().handle_exit(sig, frame)

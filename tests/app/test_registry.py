@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from app import desk
 from app.registry import Registry
 from icm import InputError
 
@@ -81,3 +82,20 @@ def test_closing_removes_the_root(registry) -> None:
     registry.attach(ANN, "one")
     registry.close()
     assert not registry.root.exists()
+
+
+def test_what_a_killed_page_left_is_removed_by_the_next(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(desk.tempfile, "gettempdir", lambda: str(tmp_path))
+    dead, alive = (
+        tmp_path / "icm-page-dead",
+        Registry(tmp_path / "icm-page-alive", "small", keep=3600, grace=3600),
+    )
+    dead.mkdir()
+    past = time.time() - 700
+    for path in (dead, alive.root):
+        os.utime(path, (past, past))
+    alive.sweep()
+    desk._remove_stale()
+    assert not dead.exists()
+    assert alive.root.exists()
+    alive.close()

@@ -18,6 +18,7 @@ class PairShares(Config):
     garment: float = Field(default=0.10, ge=0)  # the same garment, bag or hair label twice
     region: float = Field(default=0.07, ge=0)  # one photograph, two strong crops
     video: float = Field(default=0.11, ge=0)  # the same scene a moment later
+    likeness: float = Field(default=0.08, ge=0)  # a cut-out and an unmarked photo of its kind
 
     @model_validator(mode="after")
     def _something_to_draw(self) -> Self:

@@ -27,6 +27,12 @@ class TrainingConfig(Config):
     pairs: PairSettings = PairSettings()
     ramp: DifficultyRamp = DifficultyRamp()
     start_from: str | None = Field(None, description="weights of the stage before, safetensors")
+    crossed: float = Field(
+        1.0,
+        ge=0,
+        le=2,
+        description="references of other pairs, a pair: what they show is not there",
+    )
     steps: PositiveInt
     batch: PositiveInt = Field(16, description="pairs (matting) or images (denoise) a step")
     learning_rate: PositiveFloat = 1e-3

@@ -64,11 +64,13 @@ class FewShotGuidance:
         map_bchw: `GUIDANCE_CHANNELS` channels at 1/8 of the input, of about unit scale.
         logit_b1hw: log-odds of foreground before anything is learned about shapes, at 1/8.
         fine_b1hw: ridge scores at 1/4.
+        tokens: of the targets.
     """
 
     map_bchw: Tensor
     logit_b1hw: Tensor
     fine_b1hw: Tensor
+    tokens: FewShotTokens
 
 
 class FewShotCorrespondence(nn.Module):
@@ -77,6 +79,9 @@ class FewShotCorrespondence(nn.Module):
     Args:
         map_channels: widths of the backbone's maps at 1/16, 1/8 and 1/4.
         match_width, ridge_width, fine_width, palette_width: widths of the token kinds.
+
+    Attributes:
+        token_channels: of match, ridge and palette tokens together.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class FewShotCorrespondence(nn.Module):
     ) -> None:
         super().__init__()
         coarse, middle, fine = map_channels
+        self.token_channels = match_width + ridge_width + palette_width
         self.match = nn.Conv2d(coarse + middle, match_width, 1)
         self.ridge = nn.Conv2d(coarse + middle, ridge_width, 1)
         self.fine = nn.Conv2d(middle + fine, fine_width, 1)
@@ -166,6 +172,7 @@ class FewShotCorrespondence(nn.Module):
                 "b (h w) -> b 1 h w",
                 h=target.maps[2].shape[-2],
             ),
+            tokens=mine,
         )
 
     def _similarity(

@@ -31,7 +31,11 @@ class PairBatch:
         target_weight_b1hw: uint8, loss weight times 255.
         present_b: bool, whether the target shows the object.
         exact_b: bool, whether the target's alpha is true to the pixel.
+        labelled_b: bool, whether the target's alpha is known.
         kinds: the kind of each pair.
+        barred: of each pair, categories that a picture without its object must not show.
+        target_shows: categories that each target shows.
+        reference_shows: categories that each reference shows.
         index: number of the batch.
     """
 
@@ -42,7 +46,11 @@ class PairBatch:
     target_weight_b1hw: Tensor
     present_b: Tensor
     exact_b: Tensor
+    labelled_b: Tensor
     kinds: tuple[str, ...]
+    barred: tuple[frozenset[str], ...]
+    target_shows: tuple[frozenset[str], ...]
+    reference_shows: tuple[frozenset[str], ...]
     index: int
 
 
@@ -124,7 +132,11 @@ def stack(pairs: list[Pair], index: int) -> PairBatch:
         target_weight_b1hw=_planes([pair.target_weight for pair in pairs]),
         present_b=torch.tensor([pair.present for pair in pairs]),
         exact_b=torch.tensor([pair.edges_exact for pair in pairs]),
+        labelled_b=torch.tensor([pair.labelled for pair in pairs]),
         kinds=tuple(pair.kind for pair in pairs),
+        barred=tuple(pair.barred for pair in pairs),
+        target_shows=tuple(pair.target_shows for pair in pairs),
+        reference_shows=tuple(pair.reference_shows for pair in pairs),
         index=index,
     )
 

@@ -27,7 +27,8 @@ from icm.data.scenes import (
     recoloured,
     settle,
 )
-from icm.data.sprites import SpriteStock, cut_out, mean_colour
+from icm.data.sprites import SpriteStock, Stocked, cut_out, mean_colour
+from icm.data.views import View
 
 Plane = NDArray[np.uint8]
 
@@ -35,9 +36,18 @@ PLAIN_GROUND = 0.06
 GROUND_SHARES = (0.35, 0.45, 0.2)  # backgrounds, unlabelled, photographs (what they show distracts)
 
 # Pictures of these categories show what a photograph of the key may be taken for.
+BIG_CATS = frozenset({"wild_cat", "cougar_body", "cougar_face", "Leopards"})
 CONFUSABLE = {
     "person": frozenset({"person", "Faces", "Faces_easy", "BACKGROUND_Google", "scene"}),
-    "cat": frozenset({"cat", "wild_cat", "cougar_body", "cougar_face", "Leopards"}),
+    "cat": BIG_CATS | {"cat"},
+    **{name: BIG_CATS | {"cat"} for name in BIG_CATS},
+    "motorbikes": frozenset({"motorbikes", "Motorbikes"}),
+    "flamingo": frozenset({"flamingo", "flamingo_head", "ibis"}),
+    "lotus": frozenset({"lotus", "water_lilly"}),
+    "chair": frozenset({"chair", "windsor_chair"}),
+    "windsor_chair": frozenset({"chair", "windsor_chair"}),
+    "lobster": frozenset({"lobster", "crayfish"}),
+    "crayfish": frozenset({"lobster", "crayfish"}),
 }
 
 
@@ -80,7 +90,7 @@ class CompositeMaker:
         weights = np.array([share for _, share in grounds])
         self._ground_shares = weights / max(weights.sum(), 1e-9)
         self._skins = pictures.unlabelled or pictures.backgrounds
-        self._stock = SpriteStock(
+        self.stock = SpriteStock(
             pictures.cutouts,
             pictures.photographs,
             photo_share=settings.photo_cutouts,
@@ -94,6 +104,18 @@ class CompositeMaker:
     def procedural(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """A made-up object in two poses, on two scenes."""
         return self._two_scenes(self._made_up_cast(rng), rng, difficulty, present)
+
+    def of_category(
+        self, category: str, rng: Generator, difficulty: float
+    ) -> tuple[View, frozenset[str]]:
+        """A cut-out of a category on a scene, and what a picture without it must not show."""
+        members = self.stock.members(category)
+        chosen = Stocked(members[int(rng.integers(len(members)))], from_photo=False)
+        sprite, barred = cut_out(chosen, rng), CONFUSABLE.get(category, frozenset({category}))
+        cast = Cast(sprite, sprite, barred, mean_colour(chosen.picture))
+        scene = self._scene(cast, sprite, rng, difficulty)
+        strength = between(0.2, 0.7, difficulty)
+        return compose(scene, rng, colour_strength=strength, damage=difficulty), barred
 
     def video(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """One scene at two moments; in an absent pair the object has left it."""
@@ -111,6 +133,7 @@ class CompositeMaker:
             compose(scene, rng, colour_strength=0.3, damage=mild),
             compose(later, rng, colour_strength=0.3 * difficulty, damage=difficulty),
             exact=cast.target.exact,
+            barred=cast.barred,
         )
 
     def crowd(
@@ -126,22 +149,25 @@ class CompositeMaker:
         sprites = [
             self._object(rng).view(rng)
             if rng.random() < made_up
-            else cut_out(self._stock.draw(rng, without=barred), rng)
+            else cut_out(self.stock.draw(rng, without=barred), rng)
             for _ in range(count)
         ]
         return [self._posed(sprite, rng, difficulty) for sprite in sprites]
 
-    def empty_scene(self, barred: frozenset[str], rng: Generator, difficulty: float) -> Scene:
+    def empty_view(self, barred: frozenset[str], rng: Generator, difficulty: float) -> View:
         """A scene with one to three salient objects, none of a barred category."""
         count = int(rng.integers(1, 4))
         others = tuple(self.crowd(count, barred, rng, difficulty))
-        return Scene(self._background(barred, rng), others, None, ())
+        background, ground = self._background(barred, rng)
+        scene = Scene(background, others, None, (), ground)
+        strength = between(0.2, 0.7, difficulty)
+        return compose(scene, rng, colour_strength=strength, damage=difficulty)
 
     def _cast(self, rng: Generator, difficulty: float) -> Cast:
-        chosen = self._stock.draw(rng)
+        chosen = self.stock.draw(rng)
         other = chosen
         if rng.random() < self._settings.sibling:
-            other = self._stock.sibling(chosen, rng)
+            other = self.stock.sibling(chosen, rng)
         reference = cut_out(chosen, rng)
         target = reference if other is chosen else cut_out(other, rng)
         if rng.random() < between(0.15, 0.45, difficulty):
@@ -179,6 +205,7 @@ class CompositeMaker:
             compose(first, rng, colour_strength=strength, damage=difficulty),
             compose(second, rng, colour_strength=strength, damage=difficulty),
             exact=cast.target.exact,
+            barred=cast.barred,
         )
 
     def _scene(self, cast: Cast, sprite: Sprite, rng: Generator, difficulty: float) -> Scene:
@@ -188,32 +215,35 @@ class CompositeMaker:
         company = cast.made_up_company
         others = self.crowd(count, cast.barred, rng, difficulty, made_up=company)
         if others and rng.random() < between(0.15, 0.5, difficulty):
-            twin = self._stock.of_like_colour(cast.colour, rng, without=cast.barred)
+            twin = self.stock.of_like_colour(cast.colour, rng, without=cast.barred)
             others[0] = self._posed(cut_out(twin, rng), rng, difficulty)
         behind_count = int(rng.binomial(count, 0.65))
         lit = recoloured(sprite, rng, between(0.25, 0.75, difficulty))
         pose = settle(lit, draw_pose(rng, difficulty), settings.size, settings.least_area * 1.5)
+        background, ground = self._background(cast.barred, rng)
         return Scene(
-            self._background(cast.barred, rng),
+            background,
             tuple(others[:behind_count]),
             Placed(lit, pose),
             tuple(others[behind_count:]),
+            ground,
         )
 
     def _posed(self, sprite: Sprite, rng: Generator, difficulty: float) -> Placed:
         return Placed(recoloured(sprite, rng, 0.5), draw_distractor_pose(rng, difficulty))
 
-    def _background(self, barred: frozenset[str], rng: Generator) -> Plane:
+    def _background(self, barred: frozenset[str], rng: Generator) -> tuple[Plane, str]:
+        """A background and its category, which is not barred; a plain one has none."""
         size = self._settings.size
         if not self._grounds or rng.random() < PLAIN_GROUND:
-            return _plain(rng, size)
+            return _plain(rng, size), ""
         pictures = self._grounds[int(rng.choice(len(self._grounds), p=self._ground_shares))]
         for _ in range(20):
             picture = pictures[int(rng.integers(len(pictures)))]
             if picture.category not in barred:
                 scene = augment.crop_scene(picture.image, rng, size)
-                return augment.jitter_colours(scene, rng, 0.4)
-        return _plain(rng, size)
+                return augment.jitter_colours(scene, rng, 0.4), picture.category
+        return _plain(rng, size), ""
 
 
 def _plain(rng: Generator, size: int) -> Plane:

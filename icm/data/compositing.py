@@ -25,11 +25,13 @@ class Sprite:
         image: uint8 h w 3, foreground colours (not premultiplied).
         alpha: uint8 h w.
         exact: whether alpha is true to the pixel, rather than drawn by hand.
+        category: kind of thing that it is; empty for made-up ones.
     """
 
     image: Plane
     alpha: Plane
     exact: bool = True
+    category: str = ""
 
 
 @dataclass(frozen=True)

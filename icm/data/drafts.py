@@ -9,8 +9,18 @@ from icm.data.views import View
 
 @dataclass(frozen=True)
 class Draft:
-    """Two views that a maker proposes; `exact` says whether the target's alpha is true."""
+    """Two views that a maker proposes.
+
+    Attributes:
+        reference: with the object marked.
+        target: with its alpha.
+        exact: whether the target's alpha is true to the pixel.
+        barred: categories that a picture without the object must not show.
+        labelled: whether the target's alpha is known at all.
+    """
 
     reference: View
     target: View
     exact: bool
+    barred: frozenset[str] = frozenset()
+    labelled: bool = True

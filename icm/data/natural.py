@@ -14,8 +14,9 @@ from icm.data.composites import CONFUSABLE, CompositeMaker
 from icm.data.compositing import over, place, to_bytes, visible
 from icm.data.drafts import Draft
 from icm.data.groups import Garment, by_category, garments
+from icm.data.likeness import LikenessMaker
 from icm.data.samples import Picture, TrainingPictures
-from icm.data.scenes import between, compose
+from icm.data.scenes import between
 from icm.data.views import Region, View, Window, draw_window, look_through, moved_window
 
 LEAST_PART = 0.03  # of a photograph, for parts of it that are marked in region pairs
@@ -29,6 +30,7 @@ class NaturalMaker:
         pictures: what may be trained on.
         settings: sizes, shares and difficulty.
         composites: makes the scenes without the object, and the objects laid over photographs.
+        likeness: gives unmarked photographs, for targets without the object.
 
     Attributes:
         kinds: photographs by what they show.
@@ -36,10 +38,15 @@ class NaturalMaker:
     """
 
     def __init__(
-        self, pictures: TrainingPictures, settings: PairSettings, composites: CompositeMaker
+        self,
+        pictures: TrainingPictures,
+        settings: PairSettings,
+        composites: CompositeMaker,
+        likeness: LikenessMaker,
     ) -> None:
         self._settings = settings
         self._composites = composites
+        self._likeness = likeness
         self._photographs = pictures.photographs
         self.kinds: dict[str, tuple[Picture, ...]] = by_category(pictures.photographs)
         self.garments: tuple[Garment, ...] = garments(pictures)
@@ -49,23 +56,25 @@ class NaturalMaker:
     def natural(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """Two photographs of cats, or of people."""
         kind = str(rng.choice(list(self.kinds)))
+        barred = _confusable(kind)
         first, second = (_pick(self.kinds[kind], rng) for _ in range(2))
         reference = self._photographed(_whole(first), rng, difficulty, kind)
         if not present:
-            return Draft(reference, self._elsewhere(kind, rng, difficulty), exact=False)
-        return Draft(
-            reference, self._photographed(_whole(second), rng, difficulty, kind), exact=False
-        )
+            return Draft(reference, self._elsewhere(kind, rng, difficulty), False, barred)
+        target = self._photographed(_whole(second), rng, difficulty, kind)
+        return Draft(reference, target, False, barred)
 
     def garment(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """The same garment, bag or hair on two people."""
         garment = self.garments[int(rng.choice(len(self.garments), p=self._garment_shares))]
         first, second = (_pick(garment.members, rng) for _ in range(2))
         reference = self._photographed(_labelled(first, garment.values), rng, difficulty, "person")
+        barred = _confusable("person")
         if not present:
-            return Draft(reference, self._elsewhere("person", rng, difficulty), exact=False)
+            return Draft(reference, self._elsewhere("person", rng, difficulty), False, barred)
         region = _labelled(second, garment.values)
-        return Draft(reference, self._photographed(region, rng, difficulty, "person"), exact=False)
+        target = self._photographed(region, rng, difficulty, "person")
+        return Draft(reference, target, False, barred)
 
     def region(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """One photograph seen through two windows; what is marked may be any part of it."""
@@ -77,7 +86,7 @@ class NaturalMaker:
         ]
         if not present:
             views[1] = self._elsewhere(picture.category, rng, difficulty)
-        return Draft(views[0], views[1], exact=False)
+        return Draft(views[0], views[1], False, _confusable(picture.category))
 
     def video(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """A photograph, or a composed scene, and the same a moment later."""
@@ -91,7 +100,7 @@ class NaturalMaker:
         second = self._view(
             later, moved_window(window, region, rng), rng, 0.3 * difficulty, difficulty
         )
-        return Draft(first, second, exact=False)
+        return Draft(first, second, False, _confusable(picture.category))
 
     def _photographed(
         self, region: Region, rng: Generator, difficulty: float, category: str
@@ -111,7 +120,7 @@ class NaturalMaker:
 
     def _joined(self, view: View, rng: Generator, difficulty: float, category: str) -> View:
         """The view with one or two objects in front; their edges are known exactly."""
-        barred = CONFUSABLE.get(category, frozenset({category}))
+        barred, shows = _confusable(category), view.shows
         canvas = view.image.astype(np.float32) * np.float32(1 / 255)
         alpha = view.alpha.astype(np.float32) * np.float32(1 / 255)
         weight = view.weight
@@ -122,19 +131,21 @@ class NaturalMaker:
             if float(left.sum()) < LEAST_KEPT * whole:
                 continue
             canvas, alpha = over(layer, canvas), left
+            shows = shows | frozenset({other.sprite.category}) - {""}
             weight = np.where(layer[..., 3] > 0.5, np.uint8(255), weight)
-        return View(to_bytes(canvas), to_bytes(alpha), weight)
+        return View(to_bytes(canvas), to_bytes(alpha), weight, shows)
 
     def _elsewhere(self, category: str, rng: Generator, difficulty: float) -> View:
         """A picture that does not show the category: another kind of photograph, or a scene."""
-        barred = CONFUSABLE.get(category, frozenset({category}))
+        barred = _confusable(category)
         others = [kind for kind in self.kinds if kind not in barred]
-        if others and rng.random() < 0.5:
+        if others and rng.random() < 0.4:
             picture = _pick(self.kinds[str(rng.choice(others))], rng)
             return self._photographed(_whole(picture), rng, difficulty, category)
-        scene = self._composites.empty_scene(barred, rng, difficulty)
-        strength = between(0.2, 0.7, difficulty)
-        return compose(scene, rng, colour_strength=strength, damage=difficulty)
+        unmarked = self._likeness.others(barred)
+        if unmarked and rng.random() < 0.5:
+            return self._likeness.photograph(unmarked, rng, difficulty)
+        return self._composites.empty_view(barred, rng, difficulty)
 
     def _any_part(self, picture: Picture, rng: Generator) -> Region:
         """The whole object, or one or two of its labelled parts."""
@@ -149,6 +160,11 @@ class NaturalMaker:
         return _labelled(picture, tuple(int(v) for v in rng.choice(large, count, replace=False)))
 
 
+def _confusable(category: str) -> frozenset[str]:
+    """Categories whose pictures may show what one of this category shows."""
+    return CONFUSABLE.get(category, frozenset({category}))
+
+
 def _pick(pictures: tuple[Picture, ...], rng: Generator) -> Picture:
     return pictures[int(rng.integers(len(pictures)))]
 
@@ -160,6 +176,7 @@ def _whole(picture: Picture) -> Region:
         picture.image,
         np.full(shape, 255, np.uint8) if alpha is None else alpha,
         np.zeros(shape, np.uint8) if uncertain is None else uncertain,
+        picture.category,
     )
 
 
@@ -173,7 +190,8 @@ def _labelled(picture: Picture, values: tuple[int, ...]) -> Region:
     alpha = cv2.LUT(np.ascontiguousarray(labels), chosen)
     kernel = np.ones((5, 5), np.uint8)
     band = cv2.subtract(cv2.dilate(alpha, kernel), cv2.erode(alpha, kernel))
-    return Region(picture.image, np.asarray(alpha, np.uint8), np.asarray(band, np.uint8))
+    alpha, band = np.asarray(alpha, np.uint8), np.asarray(band, np.uint8)
+    return Region(picture.image, alpha, band, picture.category)
 
 
 def bent_region(region: Region, rng: Generator, strength: float) -> Region:
@@ -182,7 +200,7 @@ def bent_region(region: Region, rng: Generator, strength: float) -> Region:
     image = bend(region.image, np.random.default_rng(state), strength, border="mirror")
     marks = np.dstack([region.alpha, region.uncertain])
     marks = bend(marks, np.random.default_rng(state), strength, border="mirror")
-    return Region(image, marks[..., 0], marks[..., 1])
+    return replace(region, image=image, alpha=marks[..., 0], uncertain=marks[..., 1])
 
 
 def _finished(view: View, rng: Generator, colour: float, damage: float) -> View:

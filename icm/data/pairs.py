@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from icm.config.data import PairSettings
 from icm.data.composites import CompositeMaker
 from icm.data.drafts import Draft
+from icm.data.likeness import LikenessMaker
 from icm.data.natural import NaturalMaker
 from icm.data.samples import TrainingPictures
 from icm.data.views import View, area
@@ -37,6 +38,10 @@ class Pair:
         kind: which of `PairShares` it is.
         present: whether the target shows the object.
         edges_exact: whether the target's alpha is true to the pixel (cut-outs, made-up objects).
+        labelled: whether the target's alpha is known; if not, it is all zero, of weight 0.
+        barred: categories that a picture without the object must not show.
+        reference_shows: categories that the reference shows.
+        target_shows: categories that the target shows.
     """
 
     reference_image: Plane
@@ -47,6 +52,10 @@ class Pair:
     kind: str
     present: bool
     edges_exact: bool
+    labelled: bool = True
+    barred: frozenset[str] = frozenset()
+    reference_shows: frozenset[str] = frozenset()
+    target_shows: frozenset[str] = frozenset()
 
 
 Maker = Callable[[Generator, float, bool], Draft]
@@ -66,7 +75,8 @@ class PairSource:
     def __init__(self, pictures: TrainingPictures, settings: PairSettings) -> None:
         self._settings = settings
         composites = CompositeMaker(pictures, settings)
-        natural = NaturalMaker(pictures, settings, composites)
+        likeness = LikenessMaker(pictures, settings, composites)
+        natural = NaturalMaker(pictures, settings, composites, likeness)
         makers: dict[str, Maker | None] = {
             "composite": composites.composite,
             "procedural": composites.procedural,
@@ -74,6 +84,7 @@ class PairSource:
             "garment": natural.garment if natural.garments else None,
             "region": natural.region if natural.kinds else None,
             "video": natural.video if natural.kinds else composites.video,
+            "likeness": likeness.likeness if likeness.categories else None,
         }
         shares = settings.shares.as_dict()
         self._makers = {
@@ -98,7 +109,8 @@ class PairSource:
         least = self._settings.least_area
         for _ in range(TRIES):
             draft = make(rng, hard, present)
-            if _usable(draft.reference, least) and (not present or _usable(draft.target, least)):
+            judged = present and draft.labelled
+            if _usable(draft.reference, least) and (not judged or _usable(draft.target, least)):
                 break
         else:
             return self.draw(rng, difficulty)
@@ -112,6 +124,10 @@ class PairSource:
             kind=kind,
             present=present,
             edges_exact=draft.exact or not present,
+            labelled=draft.labelled,
+            barred=draft.barred,
+            reference_shows=draft.reference.shows,
+            target_shows=draft.target.shows,
         )
 
 

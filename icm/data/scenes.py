@@ -40,12 +40,21 @@ class Scene:
         behind: other objects behind the object.
         item: the object, or None where the scene lacks it.
         before: other objects in front of it.
+        ground: category of the background.
     """
 
     background: Plane
     behind: tuple[Placed, ...]
     item: Placed | None
     before: tuple[Placed, ...]
+    ground: str = ""
+
+    @property
+    def shows(self) -> frozenset[str]:
+        """Categories of all that is in it; made-up objects have none."""
+        item = () if self.item is None else (self.item,)
+        placed = (*self.behind, *item, *self.before)
+        return frozenset({self.ground, *(each.sprite.category for each in placed)}) - {""}
 
 
 def between(easy: float, hard: float, difficulty: float) -> float:
@@ -160,7 +169,7 @@ def compose(scene: Scene, rng: Generator, *, colour_strength: float, damage: flo
         canvas, alpha = over(layer, canvas), visible(alpha, [layer])
     picture = to_bytes(light_gradient(canvas, rng, colour_strength))
     picture = degrade(jitter_colours(picture, rng, colour_strength), rng, damage)
-    return View(picture, to_bytes(alpha), np.full((size, size), 255, np.uint8))
+    return View(picture, to_bytes(alpha), np.full((size, size), 255, np.uint8), scene.shows)
 
 
 def shadowed(scene_hw3: Floats, alpha_hw: Floats, rng: Generator) -> Floats:

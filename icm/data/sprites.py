@@ -99,6 +99,11 @@ class SpriteStock:
                 return Stocked(members[int(rng.integers(len(members)))], from_photo)
         return stocked
 
+    def members(self, category: str) -> tuple[Picture, ...]:
+        """Cut-outs of a category that are no photographs; none where there is no such category."""
+        found = [shelf.get(category, ()) for shelf, from_photo in self._shelves if not from_photo]
+        return tuple(picture for members in found for picture in members)
+
     def of_like_colour(
         self, colour: NDArray[np.float32], rng: Generator, *, without: frozenset[str]
     ) -> Stocked:
@@ -122,16 +127,21 @@ def cut_out(stocked: Stocked, rng: Generator) -> Sprite:
     picture = stocked.picture
     alpha = picture.alpha
     if alpha is None:
-        return Sprite(picture.image, np.full(picture.image.shape[:2], 255, np.uint8), exact=False)
+        solid = np.full(picture.image.shape[:2], 255, np.uint8)
+        return Sprite(picture.image, solid, exact=False, category=picture.category)
     if not stocked.from_photo:
-        return Sprite(np.ascontiguousarray(picture.image), np.ascontiguousarray(alpha))
+        image, alpha = np.ascontiguousarray(picture.image), np.ascontiguousarray(alpha)
+        return Sprite(image, alpha, category=picture.category)
     solid = _largest_part(alpha)
     eroded = cv2.erode(solid, np.ones((5, 5), np.uint8))
     soft = cv2.GaussianBlur(eroded, (0, 0), float(rng.uniform(0.8, 1.4)))
     left, top, width, height = cv2.boundingRect((soft > 8).astype(np.uint8))
     window = np.s_[top : top + height, left : left + width]
     return Sprite(
-        np.ascontiguousarray(picture.image[window]), np.ascontiguousarray(soft[window]), exact=False
+        np.ascontiguousarray(picture.image[window]),
+        np.ascontiguousarray(soft[window]),
+        exact=False,
+        category=picture.category,
     )
 
 

@@ -20,11 +20,13 @@ class View:
         image: uint8 size size 3, RGB.
         alpha: uint8 size size.
         weight: uint8 size size; 255 where alpha can be trusted.
+        shows: categories of all that can be seen, as far as they are known.
     """
 
     image: Plane
     alpha: Plane
     weight: Plane
+    shows: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,13 @@ class Region:
         image: uint8 h w 3.
         alpha: uint8 h w.
         uncertain: uint8 h w, 255 where alpha is a guess.
+        category: kind of thing that the photograph shows.
     """
 
     image: Plane
     alpha: Plane
     uncertain: Plane
+    category: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ def look_through(region: Region, window: Window, size: int, uncertain_weight: fl
     image = cv2.warpAffine(image, inverse[:2], (size, size), borderMode=cv2.BORDER_REFLECT_101)
     marks = cv2.warpAffine(marks, inverse[:2], (size, size), borderMode=cv2.BORDER_REFLECT_101)
     doubt = marks[..., 1].astype(np.float32) * (1 - uncertain_weight)
-    return View(image, np.ascontiguousarray(marks[..., 0]), (255.5 - doubt).astype(np.uint8))
+    alpha, weight = np.ascontiguousarray(marks[..., 0]), (255.5 - doubt).astype(np.uint8)
+    return View(image, alpha, weight, frozenset({region.category}) - {""})
 
 
 def area(view: View) -> float:

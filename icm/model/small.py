@@ -22,10 +22,31 @@ from icm.correspondence.few_shot import (
     FewShotCorrespondence,
     FewShotGuidance,
 )
+from icm.model.comparison import PresenceHead
 from icm.results import Example, Features, Prediction
 
 POSITION_GRID = 16
 DETAIL_CHANNELS = 48  # of the details at 1/2
+PRESENCE_WIDTH = 64
+
+
+@dataclass(frozen=True)
+class SmallSketch:
+    """What is known before details are drawn.
+
+    Attributes:
+        fused_bchw: tokens, maps and guidance fused at 1/8.
+        fine_bchw: the finest map of the backbone, merged.
+        coarse_b1hw: logit of alpha, at 1/8.
+        guidance: the few-shot guidance.
+        present_b: logit of the object's being there.
+    """
+
+    fused_bchw: Tensor
+    fine_bchw: Tensor
+    coarse_b1hw: Tensor
+    guidance: FewShotGuidance
+    present_b: Tensor
 
 
 @dataclass(frozen=True)
@@ -112,8 +133,12 @@ class SmallNetwork(nn.Module):
         self.reference_tag = nn.Parameter(torch.zeros(1, width, 1, 1))
         self.readers = nn.ModuleList(TokenReader(width) for _ in range(readers))
         self.reference_readers = nn.ModuleList(TokenReader(width) for _ in range(readers - 1))
-        self.presence_token = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 64), nn.GELU())
-        self.presence = nn.Linear(128, 1)
+        self.presence_token = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, PRESENCE_WIDTH), nn.GELU()
+        )
+        self.presence = PresenceHead(
+            self.correspondence.token_channels, GUIDANCE_CHANNELS, 2 * PRESENCE_WIDTH
+        )
         half = decoder_width // 2
         self.fuse_8 = nn.Sequential(
             _conv(width + middle + GUIDANCE_CHANNELS, decoder_width),
@@ -146,14 +171,31 @@ class SmallNetwork(nn.Module):
 
     def predict(self, target: Features, examples: Sequence[Example]) -> SmallOutput:
         """Logits and guidance, for the losses."""
+        sketch = self.sketch(target, examples)
+        logit_b1hw = self._decode(target, sketch)
+        return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, sketch.present_b)
+
+    def sketch(self, target: Features, examples: Sequence[Example]) -> SmallSketch:
+        """Everything but the details: coarse alpha, guidance and presence."""
         examples = [_expanded(example, target.batch) for example in examples]
-        guidance = self.correspondence(target, self.correspondence.reference(examples))
+        reference = self.correspondence.reference(examples)
+        guidance = self.correspondence(target, reference)
         guide_bchw = guidance.map_bchw.to(target.maps[0].dtype)
         token_bchw = self._read(target, guide_bchw, examples)
-        logit_b1hw, coarse_b1hw = self._decode(
-            target, examples, token_bchw, guide_bchw, guidance.fine_b1hw
+        merged_bchw, middle, fine = self.merge((token_bchw, *target.maps[1:]))
+        up_bchw = F.interpolate(merged_bchw, size=middle.shape[-2:], mode="nearest")
+        fused_bchw = self.fuse_8(torch.cat([up_bchw.to(middle.dtype), middle, guide_bchw], dim=1))
+        maps = [example.features.maps[1] for example in examples]
+        fused_bchw = self.refinement(fused_bchw, maps, [example.mask_b1hw for example in examples])
+        coarse_b1hw = self.coarse_head(fused_bchw).float()
+        present_b = self.presence(
+            guidance.tokens,
+            reference,
+            coarse_b1hw.detach().sigmoid().flatten(1),
+            guidance.map_bchw.flatten(2),
+            self._pooled(token_bchw),
         )
-        return SmallOutput(logit_b1hw, coarse_b1hw, guidance, self._present(token_bchw))
+        return SmallSketch(fused_bchw, fine, coarse_b1hw, guidance, present_b)
 
     def _read(self, target: Features, guide_bchw: Tensor, examples: Sequence[Example]) -> Tensor:
         """Target tokens at 1/16 after reading the references': b c h w."""
@@ -183,39 +225,28 @@ class SmallNetwork(nn.Module):
     def _positions(self, height: int, width: int) -> Tensor:
         return F.interpolate(self.position, size=(height, width), mode="bilinear")
 
-    def _present(self, token_bchw: Tensor) -> Tensor:
+    def _pooled(self, token_bchw: Tensor) -> Tensor:
+        """What the target's tokens say about presence: b c."""
         token_bnc = self.presence_token(_flat(token_bchw))
-        pooled_bc = torch.cat([token_bnc.mean(dim=1), token_bnc.amax(dim=1)], dim=-1)
-        logit_b: Tensor = rearrange(self.presence(pooled_bc).float(), "b 1 -> b")
-        return logit_b
+        return torch.cat([token_bnc.mean(dim=1), token_bnc.amax(dim=1)], dim=-1)
 
-    def _decode(
-        self,
-        target: Features,
-        examples: Sequence[Example],
-        token_bchw: Tensor,
-        guide_bchw: Tensor,
-        fine_b1hw: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of alpha at the input size and at 1/8."""
-        token_bchw, middle, fine = self.merge((token_bchw, *target.maps[1:]))
-        up_bchw = F.interpolate(token_bchw, size=middle.shape[-2:], mode="nearest")
-        x_bchw = self.fuse_8(torch.cat([up_bchw.to(middle.dtype), middle, guide_bchw], dim=1))
-        references = [example.features.maps[1] for example in examples]
-        x_bchw = self.refinement(x_bchw, references, [example.mask_b1hw for example in examples])
-        coarse_b1hw = self.coarse_head(x_bchw).float()
+    def _decode(self, target: Features, sketch: SmallSketch) -> Tensor:
+        """Logit of alpha at the input size."""
+        fine, guidance = sketch.fine_bchw, sketch.guidance
         up_bchw, guide_up_bchw = (
-            F.interpolate(map_bchw, size=fine.shape[-2:], mode="nearest")
-            for map_bchw in (x_bchw, guide_bchw)
+            F.interpolate(map_bchw.to(fine.dtype), size=fine.shape[-2:], mode="nearest")
+            for map_bchw in (sketch.fused_bchw, guidance.map_bchw)
         )
-        joined_bchw = torch.cat([up_bchw, fine, guide_up_bchw, fine_b1hw.to(fine.dtype)], dim=1)
+        fine_b1hw = guidance.fine_b1hw.to(fine.dtype)
+        joined_bchw = torch.cat([up_bchw, fine, guide_up_bchw, fine_b1hw], dim=1)
         x_bchw = self.stages[0](self.fuse_4(joined_bchw))
         image_b3hw = target.image_b3hw.to(fine.dtype) * 2 - 1
         folded_bchw = F.pixel_unshuffle(image_b3hw, 2)
         x_bchw = self.detail_2(torch.cat([F.pixel_shuffle(x_bchw, 2), folded_bchw], dim=1))
         x_bchw = self.stages[1](x_bchw)
-        x_bchw = self.detail_1(torch.cat([F.pixel_shuffle(x_bchw, 2), image_b3hw], dim=1))
-        return x_bchw.float(), coarse_b1hw
+        joined_bchw = torch.cat([F.pixel_shuffle(x_bchw, 2), image_b3hw], dim=1)
+        logit_b1hw: Tensor = self.detail_1(joined_bchw)
+        return logit_b1hw.float()
 
 
 def _conv(inputs: int, outputs: int) -> nn.Sequential:

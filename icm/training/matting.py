@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -17,7 +18,7 @@ from icm.backbone.small import SmallBackbone
 from icm.config.training import TrainingConfig
 from icm.data.batches import PairBatch, PairBatches
 from icm.model.matting import MattingModel
-from icm.model.small import SmallNetwork, SmallOutput
+from icm.model.small import SmallNetwork, SmallOutput, SmallSketch
 from icm.results import Example, Features
 from icm.training.loop import Stage
 from icm.training.objective import matting_objective
@@ -54,11 +55,14 @@ def matting_stage(
 
     def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
         both = _both_directions(batch, device)
+        strangers = strangers_of(batch, round(config.crossed * config.batch), config.seed)
         # Another noise for each image and step, the same when a run is resumed.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.index)
         with torch.autocast(device.type, torch.bfloat16):
-            output = _predict(model, both, generator)
-        objective = matting_objective(output, both.alpha_b1hw, both.weight_b1hw, both.present_b)
+            output, crossed = _predict(model, both, strangers, generator)
+        objective = matting_objective(
+            output, both.alpha_b1hw, both.weight_b1hw, both.present_b, crossed
+        )
         return objective.total, objective.values()
 
     return Stage(batches, loss)
@@ -81,7 +85,7 @@ class _Directions:
 
 
 def _both_directions(batch: PairBatch, device: torch.device) -> _Directions:
-    """Every pair forwards; backwards too where the target shows the object."""
+    """Every pair forwards; backwards too where the target is known to show the object."""
     count = batch.present_b.shape[0]
     image_b3hw = torch.cat([batch.target_image_b3hw, batch.reference_image_b3hw]).to(device)
     alpha_b1hw = torch.cat([batch.target_alpha_b1hw, batch.reference_alpha_b1hw]).to(device)
@@ -91,8 +95,9 @@ def _both_directions(batch: PairBatch, device: torch.device) -> _Directions:
     weight_b1hw = torch.cat([batch.target_weight_b1hw.to(device).float() / 255, backward_b1hw])
     forward_b = torch.arange(count, device=device)
     present_b = batch.present_b.to(device)
-    target_b = torch.cat([forward_b, count + forward_b[present_b]])
-    reference_b = torch.cat([count + forward_b, forward_b[present_b]])
+    marked_b = present_b & batch.labelled_b.to(device)
+    target_b = torch.cat([forward_b, count + forward_b[marked_b]])
+    reference_b = torch.cat([count + forward_b, forward_b[marked_b]])
     return _Directions(
         image_b3hw.float() / 255,
         alpha_b1hw,
@@ -100,7 +105,7 @@ def _both_directions(batch: PairBatch, device: torch.device) -> _Directions:
         reference_b,
         alpha_b1hw[target_b],
         weight_b1hw[target_b],
-        torch.cat([present_b, present_b[present_b]]).float(),
+        torch.cat([present_b, present_b[marked_b]]).float(),
     )
 
 
@@ -112,14 +117,56 @@ def _guessed_weight(alpha_b1hw: Tensor, exact_b: Tensor) -> Tensor:
     return torch.where(guessed, GUESSED_WEIGHT, 1.0)
 
 
-def _predict(model: MattingModel, both: _Directions, generator: torch.Generator) -> SmallOutput:
+def strangers_of(batch: PairBatch, count: int, seed: int) -> Tensor:
+    """Draws images of a batch and references of other pairs whose object they do not show.
+
+    Args:
+        batch: pairs with what their pictures show.
+        count: how many to draw; fewer are found where all show the same.
+        seed: of the draw, together with the batch's number.
+
+    Returns:
+        2 n, int64: numbers of targets and of references among the batch's images, which are its
+        targets and then its references.
+    """
+    size = len(batch.kinds)
+    shows = [*batch.target_shows, *batch.reference_shows]
+    marked = (batch.present_b & batch.labelled_b).tolist()
+    references = [number for number in range(2 * size) if number >= size or marked[number]]
+    generator = np.random.default_rng([seed, batch.index])
+    found: list[tuple[int, int]] = []
+    for target in generator.permutation(2 * size):
+        fair = [
+            reference
+            for reference in references
+            if reference % size != target % size
+            and not batch.barred[reference % size] & shows[target]
+        ]
+        if fair and len(found) < count:
+            found.append((int(target), int(generator.choice(fair))))
+    return rearrange(torch.tensor(found, dtype=torch.long).reshape(-1, 2), "n two -> two n")
+
+
+def _predict(
+    model: MattingModel, both: _Directions, strangers: Tensor, generator: torch.Generator
+) -> tuple[SmallOutput, SmallSketch | None]:
+    """Output for all directions, and a sketch for pairs of strangers, if there are any."""
     backbone = cast(SmallBackbone, model.backbone)
     network = cast(SmallNetwork, model.network)
     noise_b3hw = torch.randn(both.image_b3hw.shape, generator=generator).to(both.image_b3hw)
     features = backbone.noised_features(both.image_b3hw, noise_b3hw, attention=True)
-    reference = _selected(features, both.reference_b, attention=False)
-    example = Example(reference, both.mask_b1hw[both.reference_b])
-    return network.predict(_selected(features, both.target_b, attention=True), [example])
+
+    def example(number_b: Tensor) -> list[Example]:
+        reference = _selected(features, number_b, attention=False)
+        return [Example(reference, both.mask_b1hw[number_b])]
+
+    target = _selected(features, both.target_b, attention=True)
+    output = network.predict(target, example(both.reference_b))
+    if strangers.shape[1] == 0:
+        return output, None
+    target_b, reference_b = strangers.to(both.image_b3hw.device)
+    target = _selected(features, target_b, attention=True)
+    return output, network.sketch(target, example(reference_b))
 
 
 def _selected(features: Features, index_b: Tensor, *, attention: bool) -> Features:

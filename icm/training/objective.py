@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from icm.model.small import SmallOutput
+from icm.model.small import SmallOutput, SmallSketch
 
 DICE_SMOOTHING = 50.0  # pixels; keeps targets without the object from dividing by nothing
 PYRAMID_LEVELS = 3
+PRESENCE_WEIGHT = 0.4
+REJECT_WEIGHT = 0.15
 SCORE_SCALE = 3.0  # ridge scores of -1 and 1 become confident logits
 
 
@@ -27,6 +29,7 @@ class Objective:
     edges: Tensor
     guidance: Tensor
     presence: Tensor
+    reject: Tensor
     iou: Tensor
 
     def values(self) -> dict[str, float]:
@@ -35,15 +38,20 @@ class Objective:
 
 
 def matting_objective(
-    output: SmallOutput, alpha_b1hw: Tensor, weight_b1hw: Tensor, present_b: Tensor
+    output: SmallOutput,
+    alpha_b1hw: Tensor,
+    weight_b1hw: Tensor,
+    present_b: Tensor,
+    crossed: SmallSketch | None = None,
 ) -> Objective:
     """Sum of the losses of a batch.
 
     Args:
         output: of the network, at the size of alpha.
         alpha_b1hw: in [0, 1]; zero where the object is absent.
-        weight_b1hw: in [0, 1], low where alpha is a guess.
+        weight_b1hw: in [0, 1], low where alpha is a guess, 0 where it is not known.
         present_b: 1 where the target contains the object, else 0.
+        crossed: of targets with references whose object they do not contain.
     """
     predicted_b1hw = output.logit_b1hw.sigmoid()
     weight = weight_b1hw / weight_b1hw.mean().clamp_min(1e-4)
@@ -53,9 +61,15 @@ def matting_objective(
     absolute = ((predicted_b1hw - alpha_b1hw).abs() * weight).mean()
     dice = _dice(predicted_b1hw, alpha_b1hw, weight_b1hw)
     edges = edge_loss(predicted_b1hw, alpha_b1hw, weight)
-    guidance = _guidance(output, alpha_b1hw)
-    presence = F.binary_cross_entropy_with_logits(output.present_b, present_b)
-    total = cross_entropy + absolute + 0.5 * dice + edges + 0.4 * guidance + 0.1 * presence
+    guidance = _guidance(output, alpha_b1hw, weight_b1hw)
+    logit_b, reject = output.present_b, dice.new_zeros(())
+    if crossed is not None:
+        logit_b = torch.cat([logit_b, crossed.present_b])
+        reject = F.softplus(crossed.coarse_b1hw).mean()
+    there_b = F.pad(present_b, (0, len(logit_b) - len(present_b)))
+    presence = F.binary_cross_entropy_with_logits(logit_b, there_b)
+    total = cross_entropy + absolute + 0.5 * dice + edges + 0.4 * guidance
+    total = total + PRESENCE_WEIGHT * presence + REJECT_WEIGHT * reject
     return Objective(
         total,
         cross_entropy,
@@ -64,7 +78,8 @@ def matting_objective(
         edges,
         guidance,
         presence,
-        _iou(predicted_b1hw.detach(), alpha_b1hw, present_b),
+        reject,
+        _iou(predicted_b1hw.detach(), alpha_b1hw, present_b * _known(weight_b1hw)),
     )
 
 
@@ -103,17 +118,27 @@ def _gradient(predicted_b1hw: Tensor, alpha_b1hw: Tensor, weight_b1hw: Tensor) -
     return across + down
 
 
-def _guidance(output: SmallOutput, alpha_b1hw: Tensor) -> Tensor:
+def _known(weight_b1hw: Tensor) -> Tensor:
+    """1 where anything is known about alpha, else 0: b."""
+    return (weight_b1hw.flatten(1).amax(dim=1) > 0).float()
+
+
+def _guidance(output: SmallOutput, alpha_b1hw: Tensor, weight_b1hw: Tensor) -> Tensor:
     """Coarse alpha, few-shot odds and fine ridge scores, each against alpha at its own grid."""
+    known_b111 = rearrange(_known(weight_b1hw), "b -> b 1 1 1")
     coarse_b1hw = _at_grid_of(output.coarse_b1hw, alpha_b1hw)
     fine_b1hw = _at_grid_of(output.guidance.fine_b1hw, alpha_b1hw)
     odds_b1hw = output.guidance.logit_b1hw.clamp(-12, 12)
     return (
-        F.binary_cross_entropy_with_logits(output.coarse_b1hw, coarse_b1hw)
-        + 0.5 * F.binary_cross_entropy_with_logits(odds_b1hw, coarse_b1hw)
-        + 0.5
-        * F.binary_cross_entropy_with_logits(output.guidance.fine_b1hw * SCORE_SCALE, fine_b1hw)
+        _cross_entropy(output.coarse_b1hw, coarse_b1hw, known_b111)
+        + 0.5 * _cross_entropy(odds_b1hw, coarse_b1hw, known_b111)
+        + 0.5 * _cross_entropy(output.guidance.fine_b1hw * SCORE_SCALE, fine_b1hw, known_b111)
     )
+
+
+def _cross_entropy(logit_b1hw: Tensor, alpha_b1hw: Tensor, weight_b111: Tensor) -> Tensor:
+    loss_b1hw = F.binary_cross_entropy_with_logits(logit_b1hw, alpha_b1hw, reduction="none")
+    return (loss_b1hw * weight_b111).mean()
 
 
 def _iou(predicted_b1hw: Tensor, alpha_b1hw: Tensor, present_b: Tensor) -> Tensor:

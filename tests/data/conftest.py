@@ -48,6 +48,9 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(BACKGROUNDS):
         _write(root / f"train/backgrounds/shop_{number:03d}.jpg", _scene(rng))
         _write(root / f"unlabelled/caltech101/chair/image_{number:04d}.jpg", _scene(rng))
+    for number in range(8):
+        category = ("cup", "panda")[number % 2]
+        _write(root / f"unlabelled/caltech101/{category}/image_{100 + number}.jpg", _scene(rng))
     rows = ["image,mask,category,source,kind,label,licence"]
     for number in range(PHOTOGRAPHS):
         source, category = ("ccp", "person") if number % 2 else ("feralcat", "cat")

@@ -44,7 +44,7 @@ def test_references_and_present_targets_can_be_seen(kind_pairs):
     for pair in pairs:
         assert pair.reference_alpha.mean() / 255 >= 0.005
         assert (pair.reference_alpha > 127).mean() > 0.005
-        if pair.present:
+        if pair.present and pair.labelled:
             assert pair.target_alpha.mean() / 255 >= 0.01
             assert (pair.target_alpha > 127).any()
 
@@ -58,6 +58,26 @@ def test_absent_means_nothing_to_find_and_full_weight(kind_pairs):
         assert (pair.target_weight == 255).all()
         assert pair.edges_exact
         assert pair.target_image.std() > 3
+
+
+def test_unmarked_targets_say_nothing_about_alpha(kind_pairs):
+    kind, pairs = kind_pairs
+    unmarked = [pair for pair in pairs if not pair.labelled]
+    assert bool(unmarked) == (kind == "likeness")
+    for pair in unmarked:
+        assert pair.present and not pair.edges_exact
+        assert not pair.target_weight.any()
+        assert pair.barred & pair.target_shows
+
+
+def test_what_pictures_show_fits_what_they_must_not_show(kind_pairs):
+    kind, pairs = kind_pairs
+    for pair in pairs:
+        if pair.present and kind != "procedural":
+            assert not pair.barred or pair.barred & pair.target_shows
+        if not pair.present:
+            assert not pair.barred & pair.target_shows
+        assert not pair.barred or pair.barred & pair.reference_shows
 
 
 def test_only_true_alpha_claims_exact_edges(kind_pairs):
@@ -102,7 +122,9 @@ def test_shares_are_kept(tiny_pictures):
     settings = PairSettings(
         size=32,
         absent=0.25,
-        shares=PairShares(composite=1, garment=3, procedural=0, natural=0, region=0, video=0),
+        shares=PairShares(
+            composite=1, garment=3, procedural=0, natural=0, region=0, video=0, likeness=0
+        ),
     )
     pairs = draw(tiny_pictures, settings, 160)
     assert {pair.kind for pair in pairs} == {"composite", "garment"}
@@ -145,6 +167,8 @@ def test_real_pictures_make_pairs_of_all_kinds(shared_data, tmp_path):
     ]
     chosen = [p for p in [*cutouts[::60], *photographs] if p not in kept_back]
     chosen += sorted((shared_data / "train/backgrounds").glob("*.jpg"))[::30]
+    for category in {p.parent.name for p in chosen if p.parent.parent.name == "caltech101"}:
+        chosen += sorted((shared_data / "unlabelled/caltech101" / category).iterdir())[:5]
     for path in [*chosen, shared_data / "train/index.csv", shared_data / "ccp_labels.json"]:
         copy = root / path.relative_to(shared_data)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -153,5 +177,6 @@ def test_real_pictures_make_pairs_of_all_kinds(shared_data, tmp_path):
     assert any(p.source == PICTOGRAMS for p in pictures.cutouts)
     assert {p.category for p in pictures.photographs} == {"cat", "person"}
     pairs = [p for kind in KINDS for p in draw(pictures, only(kind, difficulty=1.0), 8)]
-    covered = [pair.target_alpha.mean() / 255 for pair in pairs if pair.present]
+    known = [pair for pair in pairs if pair.present and pair.labelled]
+    covered = [pair.target_alpha.mean() / 255 for pair in known]
     assert 0.08 < np.mean(covered) < 0.5

@@ -7,15 +7,18 @@ import math
 import pytest
 import torch
 
-from icm.correspondence.few_shot import FewShotGuidance
-from icm.model.small import SmallOutput
+from icm.correspondence.few_shot import FewShotGuidance, FewShotTokens
+from icm.model.small import SmallOutput, SmallSketch
 from icm.training.objective import Objective, matting_objective
+
+NO_TOKENS = FewShotTokens(*(torch.zeros(0, 0, 0) for _ in range(5)))
 
 
 def output(logit: torch.Tensor, present: float = 0.0) -> SmallOutput:
     batch, _, height, width = logit.shape
     coarse = torch.zeros(batch, 1, height // 8, width // 8)
-    guidance = FewShotGuidance(coarse, coarse, torch.zeros(batch, 1, height // 4, width // 4))
+    fine = torch.zeros(batch, 1, height // 4, width // 4)
+    guidance = FewShotGuidance(coarse, coarse, fine, tokens=NO_TOKENS)
     return SmallOutput(logit, coarse, guidance, torch.full((batch,), present))
 
 
@@ -93,3 +96,31 @@ def test_presence_is_cross_entropy() -> None:
     found = matting_objective(output(logit, present=2.0), alpha, weight, torch.tensor([1.0, 0.0]))
     expected = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(2))) / 2
     assert found.presence.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_strangers_count_as_absent() -> None:
+    logit, alpha, weight = random(3)
+    there = torch.tensor([1.0, 0.0])
+    coarse = torch.tensor([-1.0, 3.0]).reshape(2, 1, 1, 1).expand(2, 1, 2, 2)
+    plain = output(logit, present=2.0)
+    crossed = SmallSketch(coarse, coarse, coarse, plain.guidance, torch.tensor([1.0, -4.0]))
+    alone = matting_objective(plain, alpha, weight, there)
+    found = matting_objective(plain, alpha, weight, there, crossed)
+    terms = [math.log(1 + math.exp(value)) for value in (-2.0, 2.0, 1.0, -4.0)]
+    assert found.presence.item() == pytest.approx(sum(terms) / 4, abs=1e-5)
+    reject = (math.log(1 + math.exp(-1)) + math.log(1 + math.exp(3))) / 2
+    assert found.reject.item() == pytest.approx(reject, abs=1e-5)
+    assert alone.reject.item() == 0
+    gap = 0.4 * (found.presence - alone.presence).item() + 0.15 * reject
+    assert (found.total - alone.total).item() == pytest.approx(gap, abs=1e-5)
+
+
+def test_targets_of_unknown_alpha_teach_presence_only() -> None:
+    logit, alpha, weight = random(4)
+    weight[1] = 0
+    one = objective(logit, alpha, weight)
+    changed = alpha.clone()
+    changed[1] = 1 - changed[1]
+    two = objective(logit, changed, weight)
+    assert one.total.item() == pytest.approx(two.total.item(), abs=1e-6)
+    assert one.iou.item() == two.iou.item()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from icm.cli import main
 from icm.config.training import TrainingConfig
 from icm.data.batches import PairBatches
-from icm.training.matting import _both_directions
+from icm.training.matting import _both_directions, strangers_of
 
 TINY_MODEL = {
     "name": "tiny small",
@@ -97,18 +98,40 @@ def test_pairs_are_used_backwards_only_where_the_target_shows_the_object(
     source = PairBatches(tiny_root, tmp_path / "cache", settings, batch=12, seed=0)
     batch = next(iter(source))
     both = _both_directions(batch, torch.device("cpu"))
-    present = int(batch.present_b.sum())
-    assert 0 < present < 12
+    marked = int((batch.present_b & batch.labelled_b).sum())
+    assert 0 < marked < int(batch.present_b.sum()) < 12
     assert both.target_b.tolist()[:12] == list(range(12))
     assert both.reference_b.tolist()[:12] == list(range(12, 24))
-    assert len(both.target_b) == 12 + present
-    assert both.present_b.tolist() == [*batch.present_b.float().tolist(), *[1.0] * present]
+    assert len(both.target_b) == 12 + marked
+    assert both.present_b.tolist() == [*batch.present_b.float().tolist(), *[1.0] * marked]
     for target, reference, alpha in zip(
         both.target_b, both.reference_b, both.alpha_b1hw, strict=True
     ):
         assert abs(int(target) - int(reference)) == 12
         assert torch.equal(alpha, both.mask_b1hw[target])
         assert both.mask_b1hw[reference].max() > 0.5
+
+
+def test_strangers_show_nothing_of_what_is_asked_for(
+    stage: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    config = TrainingConfig.model_validate(yaml.safe_load(stage.read_text()))
+    source = PairBatches(tiny_root, tmp_path / "cache", config.pairs, batch=12, seed=3)
+    batch = next(iter(source))
+    shows = [*batch.target_shows, *batch.reference_shows]
+    found = strangers_of(batch, 12, seed=0)
+    assert found.shape == (2, 12)
+    assert len(set(found[0].tolist())) == 12
+    for target, reference in found.T.tolist():
+        assert target % 12 != reference % 12
+        assert not batch.barred[reference % 12] & shows[target]
+        assert reference >= 12 or bool(batch.present_b[reference] & batch.labelled_b[reference])
+    assert torch.equal(found, strangers_of(batch, 12, seed=0))
+    assert not torch.equal(found, strangers_of(batch, 12, seed=1))
+    everything = frozenset().union(*shows, *batch.barred)
+    same = replace(batch, barred=(everything,) * 12, target_shows=(everything,) * 12)
+    same = replace(same, reference_shows=(everything,) * 12)
+    assert strangers_of(same, 12, seed=0).shape == (2, 0)
 
 
 def test_the_refiner_learns_on_what_a_frozen_model_gives(

@@ -72,6 +72,7 @@ class Handlers:
         with visitor.lock:
             if action == "choose":
                 visitor.chosen_photo = visitor.photo(key).key
+                visitor.changed()
             elif action == "remove":
                 photo = visitor.photo(key)
                 visitor.photos.remove(photo)
@@ -91,6 +92,7 @@ class Handlers:
         with visitor.lock:
             if action == "choose":
                 visitor.chosen_target = visitor.target(key).key
+                visitor.changed()
             elif action == "retry":
                 runs.start(visitor, self._desk.device, self._desk.models, [key])
             elif action in ("remove", "clear"):

@@ -15,6 +15,7 @@ def easel_view(visitor: Visitor) -> View:
     """Photos of the object and the one to paint on."""
     with visitor.lock:
         return {
+            "version": visitor.version,
             "photos": [_photo_view(visitor, photo) for photo in visitor.photos],
             "chosen": visitor.chosen_photo,
             "example": not visitor.photos,
@@ -25,6 +26,7 @@ def tray_view(visitor: Visitor) -> View:
     """Pictures with their states, and how the run goes."""
     with visitor.lock:
         return {
+            "version": visitor.version,
             "targets": [_target_view(visitor, target) for target in visitor.targets],
             "chosen": visitor.chosen_target,
             "progress": progress_view(visitor.progress),
@@ -39,6 +41,7 @@ def viewer_view(visitor: Visitor) -> View:
         chosen = chosen or next(iter(finished), None)
         picture = visitor.background_path
         return {
+            "version": visitor.version,
             "result": None if chosen is None else _result_view(visitor, chosen),
             "background": visitor.background,
             "picture": None

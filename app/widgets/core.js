@@ -139,8 +139,10 @@ window.icm = (() => {
   function widget(name, element, act, props, watch) {
     const show = widgets[name](element, act);
     const address = (key, value) => (key !== "name" && typeof value === "string" && value.startsWith("icm/") ? `${root()}/${value}` : value);
+    let newest = 0; // answers may overtake one another; an older state never replaces a newer
     const plain = () => {
-      if (!props.value) return;
+      if (!props.value || props.value.version < newest) return;
+      newest = props.value.version;
       greeted();
       show(JSON.parse(JSON.stringify(props.value), address));
     };

@@ -34,13 +34,13 @@ icm.widgets.viewer = (element, act) => {
 
   async function addBackground([{ file, name }]) {
     problem.textContent = "";
-    try { await icm.send("background", file, { name }); act({ action: "refresh" }); }
+    try { await icm.send("background", file, { name }); wanted = null; act({ action: "refresh" }); }
     catch (error) { problem.textContent = `${name}: ${error.message}`; }
   }
-  let told = 0;
+  let told = 0, wanted = null; // a background that the server may not know of yet
   function back(value) {
     if (value === "picture" && !view.picture) { upload.querySelector("input").click(); showBack(); return; }
-    view.background = value;
+    view.background = wanted = value;
     draw();
     clearTimeout(told);
     told = setTimeout(() => act({ action: "background", value }), 250);
@@ -106,5 +106,9 @@ icm.widgets.viewer = (element, act) => {
     everything.textContent = `Download all ${view.done} (zip)`;
   }
   addEventListener("resize", draw);
-  return (next) => { view = next; draw(); };
+  return (next) => {
+    if (next.background === wanted) wanted = null;
+    view = { ...next, background: wanted ?? next.background };
+    draw();
+  };
 };

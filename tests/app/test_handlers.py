@@ -1,0 +1,43 @@
+"""What a handler gives back says which state it is of."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+
+from app.desk import Desk
+from app.device import Device
+from app.handlers import Handlers
+from app.settings import Settings
+from app.uploads import add_photo, add_target
+from tests.app.fakes import FakeMatting, FakeModels
+from tests.app.pictures import disc, encoded
+
+
+@pytest.fixture
+def handlers(visitor):
+    """Of a page with one visitor."""
+    device = Device(4)
+    registry = SimpleNamespace(get=lambda token: visitor)
+    yield Handlers(Desk(Settings(), registry, device, FakeModels(FakeMatting())))
+    device.close()
+
+
+@pytest.mark.parametrize("widget", ["easel", "tray"])
+def test_a_choice_makes_a_newer_state(handlers, visitor, tmp_path, widget) -> None:
+    """The page drops states that are older than the one it shows."""
+    for name in ("a.png", "b.png"):
+        path = tmp_path / name
+        path.write_bytes(encoded(disc()))
+        add = add_photo if widget == "easel" else add_target
+        add(visitor, path, name, Settings())
+    items = visitor.photos if widget == "easel" else visitor.targets
+    act = getattr(handlers, f"on_{widget}")
+    before = act("", gr.EventData(None, {"action": "refresh"}))
+    after = act("", gr.EventData(None, {"action": "choose", "key": items[0].key}))
+    place = 0 if widget == "easel" else 1
+    assert after[place]["chosen"] == items[0].key
+    assert after[place]["version"] > before[place]["version"]
+    assert {view["version"] for view in after[:3]} == {visitor.version}

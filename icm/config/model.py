@@ -28,6 +28,9 @@ class SmallNetworkConfig(Config):
     width: PositiveInt = 192
     readers: PositiveInt = 2
     decoder_width: PositiveInt = 128
+    second_look: bool = Field(
+        True, description="match once more, with what was found in the target as a reference"
+    )
 
 
 class PublishedNetworkConfig(Config):

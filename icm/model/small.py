@@ -58,12 +58,14 @@ class SmallOutput:
         coarse_b1hw: of alpha, at 1/8.
         guidance: the few-shot guidance.
         present_b: logit of the object's being there.
+        first: the first look, where there was a second one.
     """
 
     logit_b1hw: Tensor
     coarse_b1hw: Tensor
     guidance: FewShotGuidance
     present_b: Tensor
+    first: SmallSketch | None = None
 
 
 class TokenReader(nn.Module):
@@ -105,6 +107,9 @@ class SmallNetwork(nn.Module):
         width: of the tokens at 1/16.
         readers: number of cross-attention blocks.
         decoder_width: channels at 1/8 and (half of it) at 1/4.
+        second_look: the target, with what was found in it, becomes a reference beside the given
+            ones, and everything is done again: objects resemble themselves most (*Self-Support
+            Few-Shot Semantic Segmentation*, ECCV 2022, arXiv 2207.11549).
         merge: a pyramid block over tokens at 1/16 and maps at 1/8 and 1/4, which keeps their
             widths; none in the bundled model, nor of the next two.
         refinement: blocks over the fused map at 1/8, guided by the references' maps there.
@@ -118,12 +123,14 @@ class SmallNetwork(nn.Module):
         width: int = 192,
         readers: int = 2,
         decoder_width: int = 128,
+        second_look: bool = True,
         merge: nn.Module | None = None,
         refinement: Refinement | None = None,
         stages: Sequence[nn.Module] | None = None,
     ) -> None:
         super().__init__()
         coarse, middle, fine = map_channels
+        self.second_look = second_look
         self.correspondence = FewShotCorrespondence(map_channels)
         self.token = nn.Conv2d(coarse, width, 1)
         self.guide = nn.Conv2d(GUIDANCE_CHANNELS, width, 1)
@@ -172,8 +179,12 @@ class SmallNetwork(nn.Module):
     def predict(self, target: Features, examples: Sequence[Example]) -> SmallOutput:
         """Logits and guidance, for the losses."""
         sketch = self.sketch(target, examples)
+        present_b, first = sketch.present_b, None
+        if self.second_look:
+            first, own = sketch, _own_example(target, sketch.coarse_b1hw)
+            sketch = self.sketch(target, [*examples, own])
         logit_b1hw = self._decode(target, sketch)
-        return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, sketch.present_b)
+        return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, present_b, first)
 
     def sketch(self, target: Features, examples: Sequence[Example]) -> SmallSketch:
         """Everything but the details: coarse alpha, guidance and presence."""
@@ -257,6 +268,13 @@ def _conv(inputs: int, outputs: int) -> nn.Sequential:
 
 def _flat(x_bchw: Tensor) -> Tensor:
     return rearrange(x_bchw, "b c h w -> b (h w) c")
+
+
+def _own_example(target: Features, coarse_b1hw: Tensor) -> Example:
+    """The target as a reference, marked with the coarse alpha that was found in it."""
+    size = target.image_b3hw.shape[-2:]
+    mask_b1hw = F.interpolate(coarse_b1hw.detach().sigmoid(), size=size, mode="bilinear")
+    return Example(Features(target.image_b3hw, target.maps), mask_b1hw)
 
 
 def _expanded(example: Example, batch: int) -> Example:

@@ -62,6 +62,8 @@ def matting_objective(
     dice = _dice(predicted_b1hw, alpha_b1hw, weight_b1hw)
     edges = edge_loss(predicted_b1hw, alpha_b1hw, weight)
     guidance = _guidance(output, alpha_b1hw, weight_b1hw)
+    if output.first is not None:
+        guidance = (guidance + _guidance(output.first, alpha_b1hw, weight_b1hw)) / 2
     logit_b, reject = output.present_b, dice.new_zeros(())
     if crossed is not None:
         logit_b = torch.cat([logit_b, crossed.present_b])
@@ -123,7 +125,7 @@ def _known(weight_b1hw: Tensor) -> Tensor:
     return (weight_b1hw.flatten(1).amax(dim=1) > 0).float()
 
 
-def _guidance(output: SmallOutput, alpha_b1hw: Tensor, weight_b1hw: Tensor) -> Tensor:
+def _guidance(output: SmallOutput | SmallSketch, alpha_b1hw: Tensor, weight_b1hw: Tensor) -> Tensor:
     """Coarse alpha, few-shot odds and fine ridge scores, each against alpha at its own grid."""
     known_b111 = rearrange(_known(weight_b1hw), "b -> b 1 1 1")
     coarse_b1hw = _at_grid_of(output.coarse_b1hw, alpha_b1hw)

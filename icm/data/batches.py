@@ -36,7 +36,7 @@ class PairBatch:
         barred: of each pair, categories that a picture without its object must not show.
         target_shows: categories that each target shows.
         reference_shows: categories that each reference shows.
-        index: number of the batch.
+        index: number of the batch, counted over all processes.
     """
 
     reference_image_b3hw: Tensor
@@ -119,7 +119,7 @@ class PairBatches(IterableDataset[PairBatch]):
         index = number * self._world + self._rank
         rng = np.random.default_rng([self._seed, index])
         difficulty = None if self._ramp is None else self._ramp.at(number)
-        return stack([source.draw(rng, difficulty) for _ in range(self._batch)], number)
+        return stack([source.draw(rng, difficulty) for _ in range(self._batch)], index)
 
 
 def stack(pairs: list[Pair], index: int) -> PairBatch:

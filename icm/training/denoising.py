@@ -23,10 +23,11 @@ from icm.data.samples import TrainingPictures
 from icm.errors import InputError
 from icm.model.matting import MattingModel
 from icm.training.loop import Stage
+from icm.training.workplace import Workplace
 
 
 def denoising_stage(
-    model: MattingModel, config: TrainingConfig, data: Path, cache: Path
+    model: MattingModel, config: TrainingConfig, data: Path, cache: Path, workplace: Workplace
 ) -> Stage[tuple[Tensor, int]]:
     """The stage that trains the backbone alone, to tell the noise in photographs.
 
@@ -35,12 +36,14 @@ def denoising_stage(
         config: of the stage; the crops have the size of its pairs.
         data: folder of training pictures.
         cache: folder for decoded pictures.
+        workplace: where it runs.
 
     Raises:
+        ConfigError: the batch cannot be shared by the processes.
         InputError: there are no photographs.
     """
     backbone = cast(SmallBackbone, model.backbone)
-    device = next(model.parameters()).device
+    device, share = workplace.device, workplace.share_of(config.batch)
     pictures = TrainingPictures.open(data, cache)
     images = [
         picture.image
@@ -53,23 +56,24 @@ def denoising_stage(
     def batches(start: int) -> Iterator[tuple[Tensor, int]]:
         step = start
         while True:
-            rng = np.random.default_rng([config.seed, step])
-            chosen = rng.integers(len(images), size=config.batch)
+            number = step * workplace.world + workplace.rank
+            rng = np.random.default_rng([config.seed, number])
+            chosen = rng.integers(len(images), size=share)
             crops = [_crop(images[index], config.pairs.size, rng) for index in chosen]
-            yield rearrange(torch.from_numpy(np.stack(crops)), "b h w c -> b c h w"), step
+            yield rearrange(torch.from_numpy(np.stack(crops)), "b h w c -> b c h w"), number
             step += 1
 
     def loss(batch: tuple[Tensor, int]) -> tuple[Tensor, dict[str, float]]:
-        image_b3hw, step = batch
+        image_b3hw, number = batch
         clean_b3hw = image_b3hw.to(device).float() / 127.5 - 1
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
         # Squared: small time-steps, at which features are taken, come more often.
         share_b = torch.rand(clean_b3hw.shape[0], generator=generator).square()
         time_b = (share_b * 1000).long().clamp(max=999).to(device)
         noise_b3hw = torch.randn(clean_b3hw.shape, generator=generator).to(device)
         noisy_b3hw = backbone.schedule.add_noise(clean_b3hw, noise_b3hw, time_b)
         velocity_b3hw = backbone.schedule.get_velocity(clean_b3hw, noise_b3hw, time_b)
-        with torch.autocast(device.type, torch.bfloat16):
+        with workplace.lowered():
             predicted_b3hw = backbone.denoise(noisy_b3hw, time_b)
         error = (predicted_b3hw.float() - velocity_b3hw).square().mean()
         return error, {"error": float(error.detach())}

@@ -1,27 +1,29 @@
-"""The training loop: one stage, averaged weights, exact resume, a clear stop on a bad loss."""
+"""The training loop: one stage, any number of processes, a clear stop on a bad loss."""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from icm.config.training import TrainingConfig
+from icm.data.pairs import Pair
 from icm.errors import IcmError
-from icm.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from icm.pipeline import Matting
+from icm.training.schedule import rate_factor
+from icm.training.state import AVERAGED, Row, TrainingState
+from icm.training.watch import Validate, Watch
+from icm.training.workplace import Workplace
 
 log = logging.getLogger(__name__)
 B = TypeVar("B")
 GRADIENT_LIMIT = 1.0
-LAST_RATE = 0.03
 
 
 class TrainingDivergedError(IcmError):
@@ -33,39 +35,56 @@ class Stage(Generic[B]):
     """What one stage trains on and for.
 
     Attributes:
-        batches: from a step's number to the batches from that step on.
+        batches: from a step's number to the batches of this process from that step on.
         loss: of a batch, with numbers to watch.
         slow_prefix: parameters whose name starts so learn at `backbone_rate`.
+        matting: the whole program around the weights of the moment; None where they matte nothing.
+        samples: pairs whose mattes are drawn now and then.
     """
 
     batches: Callable[[int], Iterator[B]]
     loss: Callable[[B], tuple[Tensor, dict[str, float]]]
     slow_prefix: str = "backbone."
+    matting: Callable[[], Matting] | None = None
+    samples: tuple[Pair, ...] = ()
 
 
-@dataclass
-class Progress:
-    """What has happened so far; goes into the checkpoint."""
+class _Computation(nn.Module, Generic[B]):
+    """A stage's loss as a module, so that processes may share its gradients."""
 
-    step: int = 0
-    seconds: float = 0.0
-    curve: list[dict[str, float]] = field(default_factory=list)
+    def __init__(
+        self, model: nn.Module, loss: Callable[[B], tuple[Tensor, dict[str, float]]]
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self._loss = loss
 
-
-def rate_at(step: int, config: TrainingConfig) -> float:
-    """Share of the full learning rate at a step that is counted from 0."""
-    warm = min(1.0, (step + 1) / config.warm_up)
-    begin = config.decay_from * config.steps
-    if step < begin:
-        return warm
-    share = (step - begin) / max(1.0, config.steps - begin)
-    return warm * (LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share)))
+    def forward(self, batch: B) -> tuple[Tensor, dict[str, float]]:
+        """The loss, and numbers to watch."""
+        return self._loss(batch)
 
 
-def run_stage(model: nn.Module, stage: Stage[B], config: TrainingConfig, out: Path) -> Path:
+def run_stage(
+    model: nn.Module,
+    stage: Stage[B],
+    config: TrainingConfig,
+    out: Path,
+    workplace: Workplace,
+    *,
+    validate: Validate | None = None,
+) -> Path:
     """Trains a model for the configured steps; goes on where a checkpoint in `out` stands.
 
-    Writes `last.ckpt`, the curve `curve.jsonl`, and the averaged weights `weights.safetensors`.
+    Writes the checkpoint `last.ckpt`, the averaged weights `weights.safetensors` and what
+    `icm.training.watch` says. Several processes average their gradients; the main one writes.
+
+    Args:
+        model: on the workplace's device, in training mode.
+        stage: what it is trained on and for.
+        config: steps, rates, and how often what is written.
+        out: folder of this run.
+        workplace: where it runs.
+        validate: measures the averaged weights; the best ones are kept.
 
     Returns:
         Path of the averaged weights.
@@ -73,26 +92,39 @@ def run_stage(model: nn.Module, stage: Stage[B], config: TrainingConfig, out: Pa
     Raises:
         TrainingDivergedError: a loss was not finite; the last good checkpoint stays.
     """
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    optimizer = _optimizer(model, stage.slow_prefix, config)
-    average = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    progress = _resume(out / "last.ckpt", model, optimizer, average)
-    batches = stage.batches(progress.step)
-    begun = time.monotonic() - progress.seconds
-    window: list[dict[str, float]] = []
-    while progress.step < config.steps:
-        _set_rates(optimizer, rate_at(progress.step, config))
-        window.append(_step(model, optimizer, stage, next(batches), progress.step))
-        progress.step += 1
-        _follow(average, model, min(config.average, (progress.step + 1) / (progress.step + 10)))
-        if progress.step % config.log_every == 0 or progress.step == config.steps:
-            progress.seconds = time.monotonic() - begun
-            _log(out, progress, window, config)
-            window.clear()
-        if progress.step % config.save_every == 0 or progress.step == config.steps:
-            _save(out, progress, model, optimizer, average)
-    return out / "weights.safetensors"
+    accelerator = workplace.accelerator
+    computation: nn.Module = accelerator.prepare(_Computation(model, stage.loss))
+    optimizer = accelerator.prepare(_optimizer(model, stage.slow_prefix, config))
+    state = TrainingState.begun(model, optimizer, accelerator.scaler)
+    if state.resume(out):
+        log.info("resuming at step %d", state.step)
+    batches = stage.batches(state.step)
+    window: list[Row] = []
+    watching = Watch(
+        state,
+        config,
+        out,
+        is_main=workplace.is_main,
+        matting=stage.matting,
+        samples=stage.samples,
+        validate=validate,
+    )
+    with watching as watch:
+        while state.step < config.steps:
+            share = rate_factor(
+                state.step, config.steps, warm_up=config.warm_up, decay_from=config.decay_from
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = group["full_rate"] * share
+            window.append(_step(computation, optimizer, next(batches), state, workplace))
+            state.step += 1
+            if state.step % config.log_every == 0 or state.step == config.steps:
+                watch.after_step(_means(window, workplace))
+                window.clear()
+            else:
+                watch.after_step({})
+    return out / AVERAGED
 
 
 def _optimizer(model: nn.Module, slow_prefix: str, config: TrainingConfig) -> torch.optim.AdamW:
@@ -112,80 +144,34 @@ def _optimizer(model: nn.Module, slow_prefix: str, config: TrainingConfig) -> to
     )
 
 
-def _set_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = group["full_rate"] * share
-
-
 def _step(
-    model: nn.Module, optimizer: torch.optim.Optimizer, stage: Stage[B], batch: B, step: int
-) -> dict[str, float]:
-    loss, watched = stage.loss(batch)
-    if not torch.isfinite(loss):
+    computation: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: B,
+    state: TrainingState,
+    workplace: Workplace,
+) -> Row:
+    accelerator = workplace.accelerator
+    loss, watched = computation(batch)
+    # All processes agree on it, so that none waits for one that has stopped.
+    worst = accelerator.reduce(loss.detach(), "sum") if workplace.world > 1 else loss.detach()
+    if not math.isfinite(worst.item()):
         raise TrainingDivergedError(
-            f"the loss is {loss.item()} at step {step}: lower learning_rate and resume from the "
-            f"last checkpoint, which is intact"
+            f"the loss is {worst.item()} at step {state.step}: lower learning_rate and resume "
+            f"from the last checkpoint, which is intact"
         )
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    torch.nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_LIMIT)
+    accelerator.backward(loss)
+    accelerator.clip_grad_norm_(state.model.parameters(), GRADIENT_LIMIT)
     optimizer.step()
-    return watched
+    return dict(watched)
 
 
-@torch.no_grad()
-def _follow(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
-    """Moves the averaged weights towards the model's."""
-    values = model.state_dict()
-    names = [name for name, value in average.items() if value.is_floating_point()]
-    torch._foreach_lerp_(
-        [average[name] for name in names], [values[name] for name in names], 1 - decay
-    )
-
-
-def _log(
-    out: Path, progress: Progress, window: list[dict[str, float]], config: TrainingConfig
-) -> None:
+def _means(window: list[Row], workplace: Workplace) -> Row:
+    """Means of watched numbers over steps and processes."""
     means = {name: sum(row[name] for row in window) / len(window) for name in window[0]}
-    row = {"step": progress.step, "seconds": round(progress.seconds, 1), **means}
-    progress.curve.append(row)
-    with (out / "curve.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-    left = progress.seconds / progress.step * (config.steps - progress.step)
-    numbers = " ".join(f"{name} {value:.3f}" for name, value in means.items())
-    log.info("step %d/%d %s, %.0f s left", progress.step, config.steps, numbers, left)
-
-
-def _save(
-    out: Path,
-    progress: Progress,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "average": average,
-        "random": torch.get_rng_state(),
-        "step": progress.step,
-        "seconds": progress.seconds,
-        "curve": progress.curve,
-    }
-    save_checkpoint(out / "last.ckpt", state)
-    save_weights(out / "weights.safetensors", average)
-
-
-def _resume(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
-) -> Progress:
-    if not path.exists():
-        return Progress()
-    state: dict[str, Any] = load_checkpoint(path)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    for name, value in state["average"].items():
-        average[name].copy_(value)
-    torch.set_rng_state(state["random"])
-    log.info("resuming at step %d", state["step"])
-    return Progress(state["step"], state["seconds"], state["curve"])
+    if workplace.world == 1:
+        return means
+    local = torch.tensor(list(means.values()), dtype=torch.float32, device=workplace.device)
+    shared = workplace.accelerator.reduce(local, "mean")
+    return dict(zip(means, shared.tolist(), strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,23 +11,30 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from icm.backbone.small import SmallBackbone
 from icm.config.training import TrainingConfig
-from icm.data.batches import PairBatch, PairBatches
+from icm.data.batches import PairBatch
 from icm.model.matting import MattingModel
 from icm.model.small import SmallNetwork, SmallOutput, SmallSketch
 from icm.results import Example, Features
+from icm.training.drawing import drawn_pairs
 from icm.training.loop import Stage
 from icm.training.objective import matting_objective
+from icm.training.workplace import Workplace
 
 GUESSED_BAND = 5  # pixels about the outline of a label that is not exact
 GUESSED_WEIGHT = 0.25
 
 
 def matting_stage(
-    model: MattingModel, config: TrainingConfig, data: Path, cache: Path, *, workers: int = 1
+    model: MattingModel,
+    config: TrainingConfig,
+    data: Path,
+    cache: Path,
+    *,
+    workplace: Workplace,
+    workers: int = 1,
 ) -> Stage[PairBatch]:
     """The stage that trains backbone and network through the task.
 
@@ -37,35 +43,24 @@ def matting_stage(
         config: of the stage.
         data: folder of training pictures.
         cache: folder for decoded pictures.
+        workplace: where it runs.
         workers: processes that draw pairs.
     """
-    device = next(model.parameters()).device
-
-    def batches(start: int) -> Iterator[PairBatch]:
-        source = PairBatches(
-            data,
-            cache,
-            config.pairs,
-            batch=config.batch,
-            seed=config.seed,
-            start=start,
-            ramp=config.ramp,
-        )
-        yield from DataLoader(source, batch_size=None, num_workers=workers)
+    device = workplace.device
 
     def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
         both = _both_directions(batch, device)
-        strangers = strangers_of(batch, round(config.crossed * config.batch), config.seed)
+        strangers = strangers_of(batch, round(config.crossed * len(batch.kinds)), config.seed)
         # Another noise for each image and step, the same when a run is resumed.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.index)
-        with torch.autocast(device.type, torch.bfloat16):
+        with workplace.lowered():
             output, crossed = _predict(model, both, strangers, generator)
         objective = matting_objective(
             output, both.alpha_b1hw, both.weight_b1hw, both.present_b, crossed
         )
         return objective.total, objective.values()
 
-    return Stage(batches, loss)
+    return Stage(drawn_pairs(config, data, cache, workplace, workers=workers), loss)
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from icm.config.training import TrainingConfig
-from icm.data.batches import PairBatch, PairBatches
+from icm.data.batches import PairBatch
 from icm.model.matting import MattingModel
 from icm.model.refiner import DetailRefiner
 from icm.results import Example
+from icm.training.drawing import drawn_pairs
 from icm.training.loop import Stage
 from icm.training.objective import edge_loss
+from icm.training.workplace import Workplace
 
 CROP = 128
 SHARES = (1.0, 0.5, 0.5, 0.75)  # sizes at which the small model sees the picture, relative
@@ -33,6 +33,7 @@ def refining_stage(
     data: Path,
     cache: Path,
     *,
+    workplace: Workplace,
     workers: int = 1,
 ) -> Stage[PairBatch]:
     """The stage that trains the refiner on pairs whose alpha is true to the pixel.
@@ -43,21 +44,10 @@ def refining_stage(
         config: of the stage; its pairs are larger than what the small model is shown.
         data: folder of training pictures.
         cache: folder for decoded pictures.
+        workplace: where it runs.
         workers: processes that draw pairs.
     """
-    device = next(refiner.parameters()).device
-
-    def batches(start: int) -> Iterator[PairBatch]:
-        source = PairBatches(
-            data,
-            cache,
-            config.pairs,
-            batch=config.batch,
-            seed=config.seed,
-            start=start,
-            ramp=config.ramp,
-        )
-        yield from DataLoader(source, batch_size=None, num_workers=workers)
+    device = workplace.device
 
     def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.index)
@@ -67,11 +57,11 @@ def refining_stage(
             return torch.as_tensor(zero), {"error": 0.0, "before": 0.0, "loss": 0.0}
         image_b3hw = batch.target_image_b3hw[kept_b].to(device).float() / 255
         alpha_b1hw = batch.target_alpha_b1hw[kept_b].to(device).float() / 255
-        coarse_b1hw = _coarse(frozen, batch, kept_b, config.seed, generator).to(device)
+        coarse_b1hw = _coarse(frozen, batch, kept_b, config.seed, generator, workplace=workplace)
         image_b3hw, alpha_b1hw, coarse_b1hw = _edge_crops(
             image_b3hw, alpha_b1hw, coarse_b1hw, generator
         )
-        with torch.autocast(device.type, torch.bfloat16):
+        with workplace.lowered():
             logit_b1hw = refiner(image_b3hw, coarse_b1hw)
         weight_b1hw = _weight(alpha_b1hw, coarse_b1hw)
         predicted_b1hw = logit_b1hw.sigmoid()
@@ -82,7 +72,7 @@ def refining_stage(
         watched = {"error": error, "before": before, "loss": value}
         return value, {name: float(number.detach()) for name, number in watched.items()}
 
-    return Stage(batches, loss)
+    return Stage(drawn_pairs(config, data, cache, workplace, workers=workers), loss)
 
 
 @torch.no_grad()
@@ -92,12 +82,14 @@ def _coarse(
     kept_b: Tensor,
     seed: int,
     generator: torch.Generator,
+    *,
+    workplace: Workplace,
 ) -> Tensor:
     """Coarse alpha at the targets' size: the small model's, or the truth made coarse."""
     side = batch.target_image_b3hw.shape[-1]
     share = SHARES[int(torch.randint(len(SHARES), (), generator=generator))]
     small = max(16, round(side * share / 16) * 16)
-    device = next(frozen.parameters()).device
+    device = workplace.device
     target, reference, mask, alpha = (
         F.interpolate(tensor[kept_b].to(device).float() / 255, size=small, mode="area")
         for tensor in (
@@ -108,7 +100,7 @@ def _coarse(
         )
     )
     noise = frozen.backbone.draw_noise(small, small, seed)
-    with torch.autocast(device.type, torch.bfloat16):
+    with workplace.lowered():
         features = frozen.backbone.extract(reference, noise, attention=False)
         found_b1hw = frozen(target, [Example(features, mask)], noise).alpha_b1hw.float()
     good_b = torch.rand(found_b1hw.shape[0], generator=generator) < GOOD_SHARE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 from icm.config.training import TrainingConfig
 from icm.errors import WeightsError
 from icm.training.checkpoint import load_checkpoint, load_matching_weights, save_weights
-from icm.training.loop import Stage, TrainingDivergedError, rate_at, run_stage
+from icm.training.loop import Stage, TrainingDivergedError
+from icm.training.loop import run_stage as run_anywhere
+from icm.training.workplace import choose_workplace
 
 
 def config(**changes: object) -> TrainingConfig:
@@ -39,6 +42,10 @@ def line(model: nn.Linear, spoil_at: int | None = None) -> Stage[tuple[int, Tens
         return error, {"error": float(error.detach())}
 
     return Stage(batches, loss)
+
+
+def run_stage(model: nn.Module, stage: Stage[Any], values: TrainingConfig, out: Path) -> Path:
+    return run_anywhere(model, stage, values, out, choose_workplace("cpu", "no"))
 
 
 def fresh() -> nn.Linear:
@@ -81,14 +88,6 @@ def test_training_lowers_the_loss_and_averages_the_weights(tmp_path: Path) -> No
     averaged = load_file(path)["weight"].item()
     assert averaged == pytest.approx(3, abs=0.3)
     assert averaged != pytest.approx(model.weight.item(), abs=1e-6)
-
-
-def test_rates_warm_up_stay_and_decay() -> None:
-    stage = config(steps=100, warm_up=10, decay_from=0.5)
-    assert rate_at(0, stage) == pytest.approx(0.1)
-    assert rate_at(9, stage) == rate_at(49, stage) == 1
-    assert rate_at(75, stage) == pytest.approx((1 + 0.03) / 2, abs=0.01)
-    assert rate_at(99, stage) == pytest.approx(0.03, abs=0.01)
 
 
 def test_checkpoints_of_another_format_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""Where a training runs: device, processes and precision, through accelerate."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import AutocastKwargs, DistributedDataParallelKwargs
+
+from icm.build import choose_device
+from icm.config.training import Precision
+from icm.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What a stage knows of where it runs.
+
+    Attributes:
+        accelerator: of this process.
+        device: that tensors of this process belong on.
+        rank: number of this process.
+        world: how many processes share each batch.
+    """
+
+    accelerator: Accelerator
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def lowered(self) -> AbstractContextManager[None]:
+        """Computes the network in the configured precision; sums of errors stay outside."""
+        lower: AbstractContextManager[None] = self.accelerator.autocast(AutocastKwargs())
+        return lower
+
+    def share_of(self, batch: int) -> int:
+        """Items of a batch that this process works on.
+
+        Raises:
+            ConfigError: it cannot be shared evenly.
+        """
+        if batch % self.world:
+            raise ConfigError(
+                f"a batch of {batch} cannot be shared by {self.world} processes: choose a batch "
+                f"that is a multiple of {self.world}"
+            )
+        return batch // self.world
+
+
+def choose_workplace(device: str = "auto", precision: Precision = "bf16") -> Workplace:
+    """Joins the processes that `icm train --processes` or `accelerate launch` have started.
+
+    Alone, it is a workplace of one process.
+
+    Args:
+        device: 'auto', 'cpu', 'cuda' or 'cuda:N'; of several processes each takes its own GPU.
+        precision: of what is computed under `Workplace.lowered`.
+
+    Raises:
+        DeviceError: the device is not there.
+        ConfigError: the device does not train in this precision.
+    """
+    place = choose_device(device)
+    if precision == "fp16" and place.type != "cuda":
+        raise ConfigError("precision 'fp16' needs a GPU: train with precision=bf16 or precision=no")
+    if place.index is not None:
+        torch.cuda.set_device(place)
+    AcceleratorState._reset_state(reset_partial_state=True)  # a process may train several times
+    accelerator = Accelerator(
+        cpu=place.type == "cpu",
+        mixed_precision=precision,
+        kwargs_handlers=[
+            AutocastKwargs(enabled=False),  # not around the whole loss: see `lowered`
+            # A stage may leave layers out, as pre-training does, or have a batch without examples.
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+        ],
+    )
+    return Workplace(
+        accelerator, accelerator.device, accelerator.process_index, accelerator.num_processes
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -23,6 +24,12 @@ _WORDS = {
         "a CPU count on half a minute a picture.",
     ),
 }
+
+
+class _Choices(TypedDict):
+    overrides: tuple[str, ...]
+    checkpoint: str | None
+    backbone: str | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Models:
     """The models of this page.
 
     Args:
-        settings: which one is preselected; its checkpoint and overrides belong to that one alone.
+        settings: which one is preselected; its weights and overrides belong to that one alone.
 
     Attributes:
         ready: whether the preselected model is loaded and has been seen to work.
@@ -74,7 +81,7 @@ class Models:
 
     def choice(self, name: str) -> Choice:
         """What is to say about a model; looks on this machine only."""
-        entries = inventory(read_model_config(name, self._overrides(name)))
+        entries = inventory(read_model_config(name, **self._choices(name)))
         parts = tuple(
             f"{entry.role}: {entry.size}, licence: {entry.licence}. "
             + ("Here." if entry.place else f"Not here; get it with `{entry.remedy}`.")
@@ -98,9 +105,7 @@ class Models:
                 choice = self.choice(name)
                 if not choice.here:
                     raise InputError(f"the model is not here yet. {' '.join(choice.parts)}")
-                self._loaded[name] = load(
-                    name, device=self._settings.device, overrides=self._overrides(name)
-                )
+                self._loaded[name] = load(name, device=self._settings.device, **self._choices(name))
             return self._loaded[name]
 
     def warm_up(self) -> None:
@@ -118,9 +123,13 @@ class Models:
             self.failure = str(error)
             raise
 
-    def _overrides(self, name: str) -> tuple[str, ...]:
-        if name != self._settings.model:
-            return ()
-        checkpoint = self._settings.checkpoint
-        extra = () if checkpoint is None else (f"weights={checkpoint}",)
-        return (*self._settings.overrides, *extra)
+    def _choices(self, name: str) -> _Choices:
+        """What the settings say of a model; they are of the preselected one alone."""
+        settings = self._settings
+        if name != settings.model:
+            return {"overrides": (), "checkpoint": None, "backbone": None}
+        return {
+            "overrides": settings.overrides,
+            "checkpoint": settings.checkpoint,
+            "backbone": settings.backbone,
+        }

@@ -23,6 +23,7 @@ class Settings:
         model: preselected model, loaded at the start: 'small', 'sd21' or a configuration file.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         checkpoint: weights to use instead of the configured ones.
+        backbone: Stable Diffusion weights to use: a local folder or single file.
         overrides: `key=value` strings that replace values of the configuration.
         accounts: (user, password) pairs; none leaves the page open.
         root_path: path under which a proxy publishes the page.
@@ -40,6 +41,7 @@ class Settings:
     model: str = "small"
     device: str = "auto"
     checkpoint: str | None = None
+    backbone: str | None = None
     overrides: tuple[str, ...] = ()
     accounts: tuple[tuple[str, str], ...] = ()
     root_path: str = ""
@@ -119,9 +121,7 @@ def settings_of(arguments: Namespace) -> Settings:
         InputError: the accounts cannot be read.
     """
     overrides = list(arguments.overrides)
-    backbone = getattr(arguments, "backbone", None)
     seed = getattr(arguments, "seed", None)
-    overrides += [] if backbone is None else [f"backbone.source={backbone}"]
     overrides += [] if seed is None else [f"seed={seed}"]
     return Settings(
         host=arguments.host,
@@ -129,6 +129,7 @@ def settings_of(arguments: Namespace) -> Settings:
         model=arguments.model,
         device=arguments.device,
         checkpoint=arguments.checkpoint,
+        backbone=getattr(arguments, "backbone", None),
         overrides=tuple(overrides),
         accounts=_accounts(arguments.auth_file, os.environ.get("ICM_AUTH")),
         root_path=_root_path(arguments.root_path),

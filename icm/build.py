@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,15 +19,17 @@ from icm.backbone.small import SmallBackbone
 from icm.blocks.plugs import build_merge, build_refinement, build_stages
 from icm.config import load_config
 from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig
+from icm.config.diffusion import DiffusionBackboneConfig
 from icm.config.locate import bundled_config, bundled_weights
 from icm.config.model import (
     ModelConfig,
-    PublishedNetworkConfig,
     SmallBackboneConfig,
     SmallNetworkConfig,
     TrainingFreeNetworkConfig,
 )
+from icm.config.published import PublishedNetworkConfig
 from icm.errors import ConfigError, DeviceError, WeightsError
+from icm.images.signature import file_kind
 from icm.model.matting import MattingModel, Network
 from icm.model.refiner import DetailRefiner
 from icm.model.small import DETAIL_CHANNELS, SmallNetwork
@@ -55,9 +58,40 @@ class Built:
     refiner: DetailRefiner | None = None
 
 
-def read_model_config(name: str, overrides: tuple[str, ...] = ()) -> ModelConfig:
-    """Configuration of a model by name ('small', 'sd21') or by the path of a YAML file."""
-    return load_config(ModelConfig, bundled_config(name), overrides)
+def read_model_config(
+    name: str,
+    overrides: Sequence[str] = (),
+    *,
+    checkpoint: str | None = None,
+    backbone: str | None = None,
+    seed: int | None = None,
+) -> ModelConfig:
+    """Configuration of a model by name ('small', 'sd21') or by the path of a YAML file.
+
+    Args:
+        name: which model.
+        overrides: `key=value` strings that replace values of the configuration.
+        checkpoint: weights of the network to use instead of the configured ones.
+        backbone: Stable Diffusion weights to use: a local folder or single file.
+        seed: of the noise.
+
+    Raises:
+        ConfigError: the model or a key is unknown, a value is impossible, or `backbone` is given
+            for a model that is not built on Stable Diffusion.
+    """
+    path = bundled_config(name)
+    given = list(overrides)
+    given += [] if checkpoint is None else [f"weights={json.dumps(str(checkpoint))}"]
+    given += [] if seed is None else [f"seed={seed}"]
+    config = load_config(ModelConfig, path, given)
+    if backbone is None:
+        return config
+    if not isinstance(config.backbone, DiffusionBackboneConfig):
+        raise ConfigError(
+            f"a backbone ({backbone}) was given, but the model '{config.name}' has its own and "
+            "takes no Stable Diffusion weights: leave --backbone out, or choose --model sd21"
+        )
+    return load_config(ModelConfig, path, [*given, f"backbone.source={json.dumps(str(backbone))}"])
 
 
 def build(config: ModelConfig, *, device: str = "auto") -> Built:
@@ -167,8 +201,6 @@ def _backbone(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> 
 def _network(config: ModelConfig, backbone: Backbone) -> Network:
     kind = config.network
     if isinstance(kind, SmallNetworkConfig):
-        if len(backbone.map_channels) != 3:
-            raise ConfigError("network kind 'small' needs a backbone with three maps, as 'small'")
         return small_network(
             kind, backbone.map_channels, fusion=config.fusion, decoder=config.decoder
         )
@@ -178,6 +210,12 @@ def _network(config: ModelConfig, backbone: Backbone) -> Network:
         if _named_blocks(config):
             raise ConfigError("network kind 'training_free' has no fusion or decoder for blocks")
         return TrainingFreeNetwork(guidance=kind.guidance, steps=kind.steps)
+    if tuple(backbone.map_channels) != kind.feature_channels:
+        raise ConfigError(
+            f"network.feature_channels is {list(kind.feature_channels)}, but the backbone's maps "
+            f"have {list(backbone.map_channels)} channels: another Stable Diffusion, or another "
+            f"backbone.map_blocks, than the head was made for"
+        )
     return _published_network(kind, config.fusion, config.decoder)
 
 
@@ -235,6 +273,14 @@ def _refiner(config: ModelConfig) -> DetailRefiner | None:
 def _read(weights: str, name: str, prefix: str) -> tuple[Path, dict[str, torch.Tensor]]:
     """Where a weights file is, and its tensors whose names begin with a prefix, without it."""
     path = bundled_weights(weights)
+    place = Path(weights).expanduser()
+    place = place if place.is_dir() else path
+    kind = file_kind(place)
+    if kind is not None:
+        raise WeightsError(
+            f"{place} is {kind}, where weights of model '{name}' were expected: give a "
+            f".safetensors file; 'icm weights import' makes one of the published checkpoint"
+        )
     if not path.is_file():
         raise WeightsError(
             f"the weights of model '{name}' are not at {path}: 'icm weights list' says how to get "

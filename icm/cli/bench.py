@@ -17,7 +17,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Mattes one pair by the published path and by ours, taking turns; prints "
         "seconds by stage, peak memory and how far the alphas differ.",
     )
-    parser.add_argument("--model", default="sd21", help="sd21, tiny, or a .yaml file")
+    parser.add_argument("--model", default="sd21", help="sd21, or a .yaml file")
     parser.add_argument("--backbone", help="Stable Diffusion: folder or .safetensors file")
     parser.add_argument("--checkpoint", help="weights of the matting head")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
@@ -48,11 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("--runs must be at least 1 and --size at least 8")
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
-    overrides = list(arguments.overrides)
-    if arguments.backbone:
-        overrides.append(f"backbone.source={json.dumps(arguments.backbone)}")
-    if arguments.checkpoint:
-        overrides.append(f"weights={json.dumps(arguments.checkpoint)}")
+    config = read_model_config(
+        arguments.model,
+        arguments.overrides,
+        checkpoint=arguments.checkpoint,
+        backbone=arguments.backbone,
+    )
     plan = Plan(
         paths=tuple(arguments.paths.split(",")),
         runs=arguments.runs,
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         random=Path(arguments.random) if arguments.random else None,
         count=arguments.count,
     )
-    report = compare(read_model_config(arguments.model, tuple(overrides)), plan)
+    report = compare(config, plan)
     text = json.dumps(report, indent=1)
     print(text)
     if arguments.output:

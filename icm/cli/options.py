@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from icm.config.results import SAVE_KINDS
 from icm.errors import InputError
 
 if TYPE_CHECKING:
     from icm.pipeline import Matting
     from icm.results import Points, Reference
 
-SAVE_KINDS = ("alpha", "cutout", "trimap", "guidance", "composite")
 REFERENCE_SUFFIX = ".icmref"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,27 +57,22 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> ModelConfig:
-    overrides = list(arguments.overrides)
-    if arguments.backbone:
-        overrides.append(f"backbone.source={json.dumps(arguments.backbone)}")
-    if arguments.checkpoint:
-        overrides.append(f"weights={json.dumps(arguments.checkpoint)}")
-    return _model(arguments.model, tuple(overrides))
+    from icm.build import read_model_config  # noqa: PLC0415 - imports torch
 
-
-def _model(name: str, overrides: tuple[str, ...] = ()) -> ModelConfig:
-    from icm.config import load_config  # noqa: PLC0415 - pydantic, not needed to print help
-    from icm.config.locate import bundled_config  # noqa: PLC0415 - likewise
-    from icm.config.model import ModelConfig  # noqa: PLC0415 - likewise
-
-    return load_config(ModelConfig, bundled_config(name), overrides)
+    return read_model_config(
+        arguments.model,
+        arguments.overrides,
+        checkpoint=arguments.checkpoint,
+        backbone=arguments.backbone,
+    )
 
 
 def _list() -> int:
+    from icm.build import read_model_config  # noqa: PLC0415 - imports torch
     from icm.weights.inventory import inventory  # noqa: PLC0415 - imports torch
 
     for model in MODELS:
-        for entry in inventory(_model(model)):
+        for entry in inventory(read_model_config(model)):
             state = str(entry.place) if entry.place else f"not here: {entry.remedy}"
             print(f"{entry.model}: {entry.role}, {entry.size}\n  licence: {entry.licence}")
             print(f"  {state}")

@@ -9,12 +9,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from icm.errors import ConfigError
+
+Width = Annotated[int, Field(ge=1, le=4096)]  # channels; above lie only slips of the finger
 
 
 class Config(BaseModel):

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from icm.config.base import Config
 
 UP_BLOCKS = 4  # of a Stable Diffusion 1.x or 2.x U-Net
+_BLOCK_NUMBERS = tuple(str(number) for number in range(UP_BLOCKS))
 
 
 class HubMirror(Config):
@@ -68,7 +69,7 @@ class DiffusionBackboneConfig(Config):
 
     kind: Literal["diffusion"] = "diffusion"
     # "hub", "random" (tests and timing), a folder in the diffusers layout, or a single .safetensors
-    source: str = "hub"
+    source: str = Field("hub", min_length=1)
     # Shapes of the network for "random" and single files; a folder carries its own.
     architecture: Literal["sd21", "sd15", "tiny"] = "sd21"
     hub: HubWeights = HubWeights()
@@ -107,8 +108,11 @@ class DiffusionBackboneConfig(Config):
     @field_validator("attention_blocks")
     @classmethod
     def _block_paths(cls, value: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-        for path in (path for level in value for path in level):
+        paths = [path for level in value for path in level]
+        for path in paths:
             stem, _, number = path.partition(".")
-            if stem not in ("down_blocks", "up_blocks") or not number.isdigit():
+            if stem not in ("down_blocks", "up_blocks") or number not in _BLOCK_NUMBERS:
                 raise ValueError(f"'{path}' is no block: write for example up_blocks.1")
+        if not value or not all(value) or len(set(paths)) < len(paths):
+            raise ValueError("each level needs a block, and each block stands at one level")
         return value

@@ -4,50 +4,56 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from icm.config.base import Config
+from icm.config.base import Config, Width
 from icm.config.blocks import DecoderConfig, FusionConfig
 from icm.config.diffusion import DiffusionBackboneConfig
+from icm.config.published import PublishedNetworkConfig, check_published
+
+Grouped = Annotated[Width, Field(multiple_of=16)]  # its group norms have 16 groups
 
 
 class SmallBackboneConfig(Config):
     """The bundled pixel-space denoiser (`icm.backbone.small`)."""
 
     kind: Literal["small"] = "small"
-    channels: tuple[PositiveInt, PositiveInt, PositiveInt] = (64, 160, 320)
-    head_width: PositiveInt = 80
+    channels: tuple[Grouped, Grouped, Grouped] = (64, 160, 320)
+    head_width: Width = 80
     timestep: int = Field(5, ge=0, lt=1000, description="small: edges matter more than texture")
-    ensemble: PositiveInt = Field(1, description="noises averaged; one is enough at this time-step")
+    ensemble: int = Field(
+        1, ge=1, le=64, description="noises averaged; one is enough at this time-step"
+    )
+
+    @model_validator(mode="after")
+    def _has_whole_heads(self) -> Self:
+        for channels in self.channels[1:]:
+            if channels % self.head_width:
+                raise ValueError(
+                    f"head_width {self.head_width} does not divide the {channels} channels of an "
+                    "attention: choose a divisor of the two coarser widths"
+                )
+        return self
 
 
 class SmallNetworkConfig(Config):
     """Few-shot guidance, cross-attention and a light decoder (`icm.model.small`)."""
 
     kind: Literal["small"] = "small"
-    width: PositiveInt = 192
-    readers: PositiveInt = 2
-    decoder_width: PositiveInt = 128
+    width: Width = Field(192, multiple_of=4, description="shared by the 4 heads of a reader")
+    readers: int = Field(2, ge=1, le=64)
+    decoder_width: Width = 128
+
+    @field_validator("decoder_width")
+    @classmethod
+    def _has_whole_groups(cls, value: int) -> int:
+        if value != 16 and value % 32:
+            raise ValueError("the decoder's norms need 16 or a multiple of 32")
+        return value
+
     second_look: bool = Field(
         True, description="match once more, with what was found in the target as a reference"
     )
-
-
-class PublishedNetworkConfig(Config):
-    """The published head; the defaults are those of the released model (`icm.model.published`)."""
-
-    kind: Literal["published"] = "published"
-    pool_type: Literal["average", "max", "min"] = "min"
-    upsample_mode: Literal["bilinear", "bicubic"] = "bicubic"
-    feature_channels: tuple[PositiveInt, ...] = (1280, 1280)
-    attention_tokens: tuple[PositiveInt, ...] = Field(
-        (576, 2304), description="positions of each attention map; fixes the input size"
-    )
-    attention_width: PositiveInt = 256
-    fused_channels: tuple[PositiveInt, ...] = (320, 320)
-    image_channels: Literal[3, 4] = Field(3, description="4: the trimap is fed as well")
-    stream_channels: tuple[PositiveInt, ...] = (48, 96, 192)
-    decoder_channels: tuple[PositiveInt, ...] = (256, 128, 64, 32)
 
 
 class TrainingFreeNetworkConfig(Config):
@@ -57,18 +63,20 @@ class TrainingFreeNetworkConfig(Config):
     guidance: Literal["similarity", "ridge"] = Field(
         "ridge", description="ridge knows the background of the reference too"
     )
-    steps: int = Field(1, ge=0, description="how often self-attention spreads the guidance")
+    steps: int = Field(1, ge=0, le=64, description="how often self-attention spreads the guidance")
 
 
 class InputConfig(Config):
     """How a picture is brought to the network; the whole picture is always used."""
 
-    size: PositiveInt = Field(256, description="side of a square of the same area, in pixels")
+    size: int = Field(
+        256, ge=1, le=4096, description="side of a square of the same area, in pixels"
+    )
     shape: Literal["square", "aspect"] = Field(
         "aspect", description="square: stretched, as the published head needs it"
     )
     most_elongated: float = Field(
-        2.0, ge=1, description="aspect: a picture longer than this is stretched to it"
+        2.0, ge=1, le=16, description="aspect: a picture longer than this is stretched to it"
     )
 
 
@@ -77,7 +85,9 @@ class FinishConfig(Config):
 
     method: Literal["refined", "guided", "bicubic", "closed_form"] = "guided"
     refiner: str | None = Field(
-        None, description="refined: weights of the detail refiner, looked up like the model's"
+        None,
+        min_length=1,
+        description="refined: weights of the detail refiner, looked up like the model's",
     )
     longest: PositiveInt = Field(
         1024, description="refined: side in pixels up to which the refiner works; then guided"
@@ -109,10 +119,23 @@ class ModelConfig(Config):
     input: InputConfig = InputConfig()
     finish: FinishConfig = FinishConfig()
     weights: str | None = Field(
-        None, description="safetensors file; a relative path is looked up among bundled weights"
+        None,
+        min_length=1,
+        description="safetensors file; a relative path is looked up among bundled weights",
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: bfloat16 where the device computes it fast, else float32"
     )
     batch: PositiveInt = Field(8, description="targets that share a pass on a GPU; a CPU takes one")
     seed: int = Field(0, ge=0, lt=2**63, description="of the noise, the same for every picture")
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        on_pixels = isinstance(self.backbone, SmallBackboneConfig)
+        if isinstance(self.network, SmallNetworkConfig) and not on_pixels:
+            raise ValueError("network kind 'small' needs backbone kind 'small'")
+        if isinstance(self.network, PublishedNetworkConfig):
+            if not isinstance(self.backbone, DiffusionBackboneConfig):
+                raise ValueError("network kind 'published' needs backbone kind 'diffusion'")
+            check_published(self.network, self.backbone, self.input.size, self.input.shape)
+        return self

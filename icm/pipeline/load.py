@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from icm.build import build, read_model_config
@@ -29,12 +28,12 @@ def load(
         overrides: `key=value` strings that replace values of the configuration.
 
     Raises:
-        ConfigError: the model or a key is unknown.
+        ConfigError: the model or a key is unknown, a value is impossible, or the model takes no
+            `backbone`.
         WeightsError: weights are missing or damaged; the message says how to get them.
         DeviceError: the device is not there.
     """
-    given = list(overrides)
-    given += [] if checkpoint is None else [f"weights={json.dumps(str(checkpoint))}"]
-    given += [] if backbone is None else [f"backbone.source={json.dumps(str(backbone))}"]
-    given += [] if seed is None else [f"seed={seed}"]
-    return Matting(build(read_model_config(model, tuple(given)), device=device))
+    config = read_model_config(
+        model, overrides, checkpoint=checkpoint, backbone=backbone, seed=seed
+    )
+    return Matting(build(config, device=device))

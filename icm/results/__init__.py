@@ -1,6 +1,7 @@
 """Results are values: frozen dataclasses with shapes, ranges and units."""
 
-from icm.results.matte import SAVE_KINDS, Background, Matte
+from icm.config.results import SAVE_KINDS
+from icm.results.matte import Background, Matte
 from icm.results.network import Example, Examples, Features, Prediction
 from icm.results.prompts import Marks, Points, Scribbles, Seeds, seeds_of
 from icm.results.reference import Reference

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from icm.config.results import SAVE_KINDS
 from icm.errors import InputError
 from icm.images import (
     Picture,
@@ -23,8 +25,6 @@ from icm.images import (
     resize,
     write_png,
 )
-
-SAVE_KINDS = ("alpha", "cutout", "trimap", "guidance", "composite")
 
 Background = tuple[int, int, int] | PictureSource
 ForegroundEstimator = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
@@ -79,8 +79,12 @@ class Matte:
         """The object on another background: RGB, with the target's colour profile.
 
         Args:
-            background: a colour of three values 0 to 255, 'checker', or a picture (path, PIL image
-                or array), which is scaled to cover the target and cut to it evenly.
+            background: a colour of three whole numbers 0 to 255, 'checker', or a picture (path,
+                PIL image or array), which is scaled to cover the target and cut to it evenly.
+
+        Raises:
+            InputError: the background cannot be read, or a colour is not of whole numbers: 1.0
+                could mean white as well as nearly black.
         """
         return self._image(self._composite(background))
 
@@ -97,7 +101,8 @@ class Matte:
 
         Args:
             folder: where to write; made where it is missing.
-            stem: the results' common name, as `a/b` (see `icm.images.output_stems`).
+            stem: the results' common name, as `a/b` (see `icm.images.output_stems`); below
+                `folder`, so neither absolute nor with `..`.
             kinds: some of `SAVE_KINDS`.
             bits: 8 or 16 per channel.
             background: of the composite, as for `over`.
@@ -106,13 +111,15 @@ class Matte:
             The files written, in the order of `kinds`.
 
         Raises:
-            InputError: an unknown kind, or a background that cannot be read.
+            InputError: an unknown kind, a stem that leads out of the folder or is no name, or a
+                background that cannot be read.
             OutputError: a file cannot be written.
         """
         check_kinds(kinds)
+        stem = _checked_stem(stem)
         paths = []
         for kind in kinds:
-            path = output_path(folder, PurePath(stem), kind)
+            path = output_path(folder, stem, kind)
             coloured = kind in ("cutout", "composite")
             content = self._content(kind, background)
             write_png(path, content, bits, self.profile if coloured else None)
@@ -162,6 +169,15 @@ def check_kinds(kinds: Sequence[str]) -> None:
         raise InputError(f"{found}: choose of {', '.join(SAVE_KINDS)}")
 
 
+def _checked_stem(stem: str | PurePath) -> PurePath:
+    path = PurePath(stem)
+    if path.is_absolute() or ".." in path.parts or not path.name or "\0" in path.name:
+        raise InputError(
+            f"'{stem}' cannot name results: give a name, or a path below the folder, as a/b"
+        )
+    return path
+
+
 def _background(background: Background, size: tuple[int, int]) -> NDArray[np.float32]:
     """A background as sRGB colours h w 3."""
     if isinstance(background, tuple):
@@ -185,8 +201,9 @@ def _middle(side: int, length: float) -> slice:
 
 
 def _colour(values: tuple[Any, ...]) -> NDArray[np.float32]:
-    if len(values) != 3 or not all(0 <= value <= 255 for value in values):
-        raise InputError(f"{values} is no colour: give three values from 0 to 255")
+    whole = all(isinstance(value, Integral) and not isinstance(value, bool) for value in values)
+    if len(values) != 3 or not whole or not all(0 <= value <= 255 for value in values):
+        raise InputError(f"{values} is no colour: give three whole numbers from 0 to 255")
     return np.array(values, np.float32) / np.float32(255)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from icm.errors import InputError, OutputError
 from icm.images import written_aside
+from icm.images.signature import file_kind
 from icm.results.network import Example, Features
 
 FORMAT = 1
@@ -96,8 +97,10 @@ class Reference:
                 header = json.loads((file.metadata() or {})["icmref"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         except (SafetensorError, KeyError, ValueError, OSError) as error:
+            kind = file_kind(path)
+            found = "" if kind is None else f" but {kind}"
             raise InputError(
-                f"{path} is damaged or no reference file: make it again with 'icm reference'"
+                f"{path} is damaged or no reference file{found}: make it again with 'icm reference'"
             ) from error
         if not isinstance(header, dict):
             raise InputError(f"{path} is damaged: make it again with 'icm reference'")

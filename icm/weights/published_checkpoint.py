@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from icm.errors import OutputError, WeightsError
+from icm.images.signature import file_kind
 from icm.weights.hashes import sha256_of
 
 PREFIX = "in_context_decoder."
@@ -92,6 +93,12 @@ def _checked(source: Path) -> dict[str, Tensor]:
 
 
 def _read_state(source: Path) -> dict[str, Tensor]:
+    kind = file_kind(source)
+    if kind is not None and "PyTorch" not in kind:
+        raise WeightsError(
+            f"{source} is {kind}: expected the checkpoint (.ckpt) that the authors of In-Context "
+            "Matting share, or a .safetensors file of its tensors"
+        )
     if not source.is_file():
         raise WeightsError(
             f"{source} is not there: give the checkpoint that the authors of In-Context Matting "

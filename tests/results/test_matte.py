@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 
 from icm.errors import InputError, OutputError
 from icm.images import Picture, read_image
-from icm.results.matte import SAVE_KINDS, Matte
+from icm.results import SAVE_KINDS, Matte
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 HEIGHT, WIDTH = 20, 32
@@ -147,6 +147,26 @@ def test_unknown_kinds(tmp_path, kinds):
     with pytest.raises(InputError, match="alpha, cutout, trimap, guidance, composite"):
         made().save(tmp_path, "cat", kinds)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("colour", [(0.5, 0.5, 0.5), (1.0, 1.0, 1.0), (1, 1, 0.5), (True,) * 3])
+def test_a_colour_is_of_whole_numbers(colour):
+    """Grey for one reader is nearly black for another: neither is guessed."""
+    with pytest.raises(InputError, match="three whole numbers from 0 to 255"):
+        made().over(colour)
+
+
+def test_a_colour_may_come_from_numpy():
+    colour = tuple(np.array([255, 0, 100], np.uint8))
+    assert np.asarray(made().over(colour))[0, 0].tolist() == [255, 0, 100]
+
+
+@pytest.mark.parametrize("stem", ["../cat", "a/../../cat", "/tmp/cat", "..", ".", "", "a\0b"])
+def test_results_stay_in_their_folder(tmp_path, stem):
+    folder = tmp_path / "out"
+    with pytest.raises(InputError, match="cannot name results"):
+        made().save(folder, stem)
+    assert list(tmp_path.rglob("*.png")) == []
 
 
 @pytest.mark.parametrize("background", [(1, 2), (1, 2, 300), "no such file.jpg", b"nothing"])

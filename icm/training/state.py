@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from icm.errors import WeightsError
 from icm.training.checkpoint import load_checkpoint, save_checkpoint, save_weights
 
 Row = dict[str, float]
@@ -75,14 +76,21 @@ class TrainingState:
         """Goes on from the checkpoint in a folder; says whether there was one.
 
         Raises:
-            WeightsError: the checkpoint is damaged, or of a format that is not known.
+            WeightsError: the checkpoint is damaged, or of another format or model.
         """
         path = out / CHECKPOINT
         if not path.exists():
             return False
         values = load_checkpoint(path)
-        self.model.load_state_dict(values["model"])
-        self.optimizer.load_state_dict(values["optimizer"])
+        try:
+            self.model.load_state_dict(values["model"])
+            self.optimizer.load_state_dict(values["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            detail = " ".join(str(error).split())[:300]
+            raise WeightsError(
+                f"{path} is the checkpoint of another model: train this one in another folder "
+                f"({detail})"
+            ) from error
         if self.scaler is not None and "scaler" in values:
             self.scaler.load_state_dict(values["scaler"])
         for name, value in values["average"].items():

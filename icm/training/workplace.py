@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -73,6 +74,8 @@ def choose_workplace(device: str = "auto", precision: Precision = "bf16") -> Wor
         raise ConfigError("precision 'fp16' needs a GPU: train with precision=bf16 or precision=no")
     if place.index is not None:
         torch.cuda.set_device(place)
+    # Kernels of one pixel fit both memory orders, and processes may see another one than was given.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     AcceleratorState._reset_state(reset_partial_state=True)  # a process may train several times
     accelerator = Accelerator(
         cpu=place.type == "cpu",

@@ -21,7 +21,7 @@ from icm.training.workplace import choose_workplace
 
 
 def config(**changes: object) -> TrainingConfig:
-    values = {"objective": "matting", "steps": 12, "log_every": 3, "save_every": 6, "warm_up": 2}
+    values = {"objective": "matting", "steps": 12, "log_every": 2, "save_every": 6, "warm_up": 2}
     return TrainingConfig.model_validate(values | changes)
 
 
@@ -56,9 +56,9 @@ def fresh() -> nn.Linear:
 def test_a_resumed_run_equals_an_undisturbed_one(tmp_path: Path) -> None:
     whole, halves = fresh(), fresh()
     run_stage(whole, line(whole), config(), tmp_path / "whole")
-    # The first half stops as if killed right after the checkpoint of step 6.
+    # The first half stops as if killed some steps after the checkpoint of step 6.
     with pytest.raises(TrainingDivergedError):
-        run_stage(halves, line(halves, spoil_at=7), config(), tmp_path / "halves")
+        run_stage(halves, line(halves, spoil_at=9), config(), tmp_path / "halves")
     again = fresh()
     run_stage(again, line(again), config(), tmp_path / "halves")
     for name, value in whole.state_dict().items():
@@ -67,10 +67,12 @@ def test_a_resumed_run_equals_an_undisturbed_one(tmp_path: Path) -> None:
     two = load_file(tmp_path / "halves" / "weights.safetensors")
     assert all(torch.equal(one[name], two[name]) for name in one)
 
-    def last(name: str) -> dict[str, float]:
-        return json.loads((tmp_path / name / "curve.jsonl").read_text().splitlines()[-1])
+    def curve(name: str) -> list[tuple[float, float]]:
+        rows = (tmp_path / name / "curve.jsonl").read_text().splitlines()
+        return [(row["step"], row["error"]) for row in map(json.loads, rows)]
 
-    assert last("whole")["error"] == last("halves")["error"]
+    assert curve("whole") == curve("halves")
+    assert [step for step, _ in curve("whole")] == [2, 4, 6, 8, 10, 12]
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
@@ -97,6 +99,13 @@ def test_checkpoints_of_another_format_are_refused(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").write_bytes(b"torn")
     with pytest.raises(WeightsError, match="cannot be read"):
         load_checkpoint(tmp_path / "last.ckpt")
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    model, other = fresh(), nn.Linear(2, 1)
+    run_stage(model, line(model), config(steps=2), tmp_path)
+    with pytest.raises(WeightsError, match="another model: train this one in another folder"):
+        run_stage(other, line(other), config(steps=4), tmp_path)
 
 
 def test_weights_are_stored_in_half_and_loaded_where_they_match(tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ def test_strangers_count_as_absent() -> None:
     there = torch.tensor([1.0, 0.0])
     coarse = torch.tensor([-1.0, 3.0]).reshape(2, 1, 1, 1).expand(2, 1, 2, 2)
     plain = output(logit, present=2.0)
-    crossed = SmallSketch(coarse, coarse, coarse, plain.guidance, torch.tensor([1.0, -4.0]))
+    present = torch.tensor([1.0, -4.0])
+    crossed = SmallSketch(coarse, coarse, coarse, plain.guidance, present, evidence_bc=coarse)
     alone = matting_objective(plain, alpha, weight, there)
     found = matting_objective(plain, alpha, weight, there, crossed)
     terms = [math.log(1 + math.exp(value)) for value in (-2.0, 2.0, 1.0, -4.0)]

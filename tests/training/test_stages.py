@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from icm.cli import main
 from icm.config.training import TrainingConfig
 from icm.data.batches import PairBatches
-from icm.training.matting import _both_directions, strangers_of
+from icm.training.matting import both_directions, strangers_of
 
 TINY_MODEL = {
     "name": "tiny small",
@@ -35,6 +35,7 @@ def stage(tmp_path: Path) -> Path:
         "warm_up": 2,
         "log_every": 5,
         "save_every": 10,
+        "samples": 0,
     }
     path = tmp_path / "stage.yaml"
     path.write_text(yaml.safe_dump(values))
@@ -97,7 +98,7 @@ def test_pairs_are_used_backwards_only_where_the_target_shows_the_object(
     settings = config.pairs.model_copy(update={"absent": 0.5})
     source = PairBatches(tiny_root, tmp_path / "cache", settings, batch=12, seed=0)
     batch = next(iter(source))
-    both = _both_directions(batch, torch.device("cpu"))
+    both = both_directions(batch, torch.device("cpu"))
     marked = int((batch.present_b & batch.labelled_b).sum())
     assert 0 < marked < int(batch.present_b.sum()) < 12
     assert both.target_b.tolist()[:12] == list(range(12))

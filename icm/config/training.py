@@ -21,7 +21,7 @@ class TrainingConfig(Config):
     """
 
     format_version: Literal[1] = 1
-    objective: Literal["denoise", "matting", "refine", "published"]
+    objective: Literal["denoise", "matting", "presence", "refine", "published"]
     model: str = Field("small", description="name or file of the model's configuration")
     # blocks from the literature to train into the model, in place of those that its file names
     fusion: FusionConfig = FusionConfig()
@@ -49,6 +49,10 @@ class TrainingConfig(Config):
     precision: Precision = Field("bf16", description="of the network; fp16 needs a GPU")
     learning_rate: PositiveFloat = 1e-3
     backbone_rate: float = Field(1.0, ge=0, description="learning rate of the backbone, relative")
+    gate_rate: float = Field(1.0, ge=0, description="learning rate of zero gates, relative")
+    trained: tuple[str, ...] = Field(
+        (), description="layers that learn, all others stay as they are; none: all learn (matting)"
+    )
     weight_decay: float = Field(0.02, ge=0)
     warm_up: PositiveInt = 50
     decay_from: float = Field(0.6, ge=0, le=1)

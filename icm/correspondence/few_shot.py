@@ -81,7 +81,7 @@ class FewShotCorrespondence(nn.Module):
         match_width, ridge_width, fine_width, palette_width: widths of the token kinds.
 
     Attributes:
-        token_channels: of match, ridge and palette tokens together.
+        token_channels: of match, ridge and palette tokens.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class FewShotCorrespondence(nn.Module):
     ) -> None:
         super().__init__()
         coarse, middle, fine = map_channels
-        self.token_channels = match_width + ridge_width + palette_width
+        self.token_channels = (match_width, ridge_width, palette_width)
         self.match = nn.Conv2d(coarse + middle, match_width, 1)
         self.ridge = nn.Conv2d(coarse + middle, ridge_width, 1)
         self.fine = nn.Conv2d(middle + fine, fine_width, 1)

@@ -9,7 +9,7 @@ decoder that brings the image back in. A confidence says whether the object is t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ from icm.correspondence.few_shot import (
     FewShotCorrespondence,
     FewShotGuidance,
 )
-from icm.model.comparison import PresenceHead
+from icm.model.comparison import PresenceHead, evidence
 from icm.results import Example, Features, Prediction
 
 POSITION_GRID = 16
@@ -40,6 +40,7 @@ class SmallSketch:
         coarse_b1hw: logit of alpha, at 1/8.
         guidance: the few-shot guidance.
         present_b: logit of the object's being there.
+        evidence_bc: what it was judged by.
     """
 
     fused_bchw: Tensor
@@ -47,6 +48,7 @@ class SmallSketch:
     coarse_b1hw: Tensor
     guidance: FewShotGuidance
     present_b: Tensor
+    evidence_bc: Tensor
 
 
 @dataclass(frozen=True)
@@ -179,15 +181,17 @@ class SmallNetwork(nn.Module):
     def predict(self, target: Features, examples: Sequence[Example]) -> SmallOutput:
         """Logits and guidance, for the losses."""
         sketch = self.sketch(target, examples)
-        present_b, first = sketch.present_b, None
+        first = None
         if self.second_look:
             first, own = sketch, _own_example(target, sketch.coarse_b1hw)
-            sketch = self.sketch(target, [*examples, own])
+            sketch = self.sketch(target, [*examples, own], first)
         logit_b1hw = self._decode(target, sketch)
-        return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, present_b, first)
+        return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, sketch.present_b, first)
 
-    def sketch(self, target: Features, examples: Sequence[Example]) -> SmallSketch:
-        """Everything but the details: coarse alpha, guidance and presence."""
+    def sketch(
+        self, target: Features, examples: Sequence[Example], first: SmallSketch | None = None
+    ) -> SmallSketch:
+        """Everything but the details; presence is that of a first look, if there was one."""
         examples = [_expanded(example, target.batch) for example in examples]
         reference = self.correspondence.reference(examples)
         guidance = self.correspondence(target, reference)
@@ -199,14 +203,23 @@ class SmallNetwork(nn.Module):
         maps = [example.features.maps[1] for example in examples]
         fused_bchw = self.refinement(fused_bchw, maps, [example.mask_b1hw for example in examples])
         coarse_b1hw = self.coarse_head(fused_bchw).float()
-        present_b = self.presence(
+        if first is not None:
+            return replace(
+                first,
+                fused_bchw=fused_bchw,
+                fine_bchw=fine,
+                coarse_b1hw=coarse_b1hw,
+                guidance=guidance,
+            )
+        evidence_bc = evidence(
             guidance.tokens,
             reference,
             coarse_b1hw.detach().sigmoid().flatten(1),
             guidance.map_bchw.flatten(2),
             self._pooled(token_bchw),
         )
-        return SmallSketch(fused_bchw, fine, coarse_b1hw, guidance, present_b)
+        present_b = self.presence(evidence_bc)
+        return SmallSketch(fused_bchw, fine, coarse_b1hw, guidance, present_b, evidence_bc)
 
     def _read(self, target: Features, guide_bchw: Tensor, examples: Sequence[Example]) -> Tensor:
         """Target tokens at 1/16 after reading the references': b c h w."""

@@ -49,7 +49,7 @@ def matting_stage(
     device = workplace.device
 
     def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
-        both = _both_directions(batch, device)
+        both = both_directions(batch, device)
         strangers = strangers_of(batch, round(config.crossed * len(batch.kinds)), config.seed)
         # Another noise for each image and step, the same when a run is resumed.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.index)
@@ -64,7 +64,7 @@ def matting_stage(
 
 
 @dataclass(frozen=True)
-class _Directions:
+class Directions:
     """Images of a batch, and for each usable direction its target, reference and truth.
 
     `target_b` and `reference_b` index the images.
@@ -79,7 +79,7 @@ class _Directions:
     present_b: Tensor
 
 
-def _both_directions(batch: PairBatch, device: torch.device) -> _Directions:
+def both_directions(batch: PairBatch, device: torch.device) -> Directions:
     """Every pair forwards; backwards too where the target is known to show the object."""
     count = batch.present_b.shape[0]
     image_b3hw = torch.cat([batch.target_image_b3hw, batch.reference_image_b3hw]).to(device)
@@ -93,7 +93,7 @@ def _both_directions(batch: PairBatch, device: torch.device) -> _Directions:
     marked_b = present_b & batch.labelled_b.to(device)
     target_b = torch.cat([forward_b, count + forward_b[marked_b]])
     reference_b = torch.cat([count + forward_b, forward_b[marked_b]])
-    return _Directions(
+    return Directions(
         image_b3hw.float() / 255,
         alpha_b1hw,
         target_b,
@@ -143,7 +143,7 @@ def strangers_of(batch: PairBatch, count: int, seed: int) -> Tensor:
 
 
 def _predict(
-    model: MattingModel, both: _Directions, strangers: Tensor, generator: torch.Generator
+    model: MattingModel, both: Directions, strangers: Tensor, generator: torch.Generator
 ) -> tuple[SmallOutput, SmallSketch | None]:
     """Output for all directions, and a sketch for pairs of strangers, if there are any."""
     backbone = cast(SmallBackbone, model.backbone)
@@ -152,19 +152,20 @@ def _predict(
     features = backbone.noised_features(both.image_b3hw, noise_b3hw, attention=True)
 
     def example(number_b: Tensor) -> list[Example]:
-        reference = _selected(features, number_b, attention=False)
+        reference = selected(features, number_b, attention=False)
         return [Example(reference, both.mask_b1hw[number_b])]
 
-    target = _selected(features, both.target_b, attention=True)
+    target = selected(features, both.target_b, attention=True)
     output = network.predict(target, example(both.reference_b))
     if strangers.shape[1] == 0:
         return output, None
     target_b, reference_b = strangers.to(both.image_b3hw.device)
-    target = _selected(features, target_b, attention=True)
+    target = selected(features, target_b, attention=True)
     return output, network.sketch(target, example(reference_b))
 
 
-def _selected(features: Features, index_b: Tensor, *, attention: bool) -> Features:
+def selected(features: Features, index_b: Tensor, *, attention: bool) -> Features:
+    """The features of these images, with or without attention maps."""
     return Features(
         features.image_b3hw[index_b],
         tuple(map_bchw[index_b] for map_bchw in features.maps),

@@ -24,6 +24,7 @@ from icm.training.denoising import denoising_stage
 from icm.training.features import FeatureSource
 from icm.training.loop import Stage, run_stage
 from icm.training.matting import matting_stage
+from icm.training.presence import presence_stage
 from icm.training.published import published_stage
 from icm.training.refining import refining_stage
 from icm.training.samples import sample_pairs
@@ -65,8 +66,8 @@ def train(
         InputError: `data` holds no training pictures.
         TrainingDivergedError: a loss was not finite.
     """
-    if validate is not None and config.objective == "denoise":
-        raise ConfigError("objective 'denoise' makes no mattes that could be validated")
+    if validate is not None and config.objective in {"denoise", "presence"}:
+        raise ConfigError(f"objective '{config.objective}' makes no mattes that could be validated")
     workplace = choose_workplace(device, config.precision)
     torch.manual_seed(config.seed)
     store = out.parent / "cache" if cache is None else cache
@@ -74,6 +75,7 @@ def train(
         "denoise": _denoising,
         "matting": _matting,
         "refine": _refining,
+        "presence": _presence,
         "published": _published,
     }[config.objective]
     with workplace.accelerator.main_process_first():  # which decodes the pictures for the others
@@ -105,6 +107,17 @@ def _matting(
     model, about = _small(config, workplace)
     stage = matting_stage(model, config, data, cache, workplace=workplace, workers=workers)
     return model, replace(stage, matting=unfinished(model, about, config, workplace.device))
+
+
+def _presence(
+    config: TrainingConfig, data: Path, cache: Path, workplace: Workplace, workers: int
+) -> Prepared:
+    """The presence head of a finished model."""
+    if config.start_from is None:
+        raise ConfigError("objective 'presence' needs start_from: the weights of the model")
+    model, _ = _small(config, workplace)
+    stage = presence_stage(model, config, data, cache, workplace=workplace, workers=workers)
+    return model, stage
 
 
 def _small(config: TrainingConfig, workplace: Workplace) -> tuple[MattingModel, ModelConfig]:

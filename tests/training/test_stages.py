@@ -135,6 +135,37 @@ def test_strangers_show_nothing_of_what_is_asked_for(
     assert strangers_of(same, 12, seed=0).shape == (2, 0)
 
 
+def test_the_presence_head_learns_alone(stage: Path, tiny_root: Path, tmp_path: Path) -> None:
+    matting, whole, halves = (tmp_path / name for name in ("matting", "whole", "halves"))
+    assert run(stage, tiny_root, matting, "steps=2", "save_every=2") == 0
+    before = load_file(matting / "weights.safetensors")
+    start = f"start_from={matting / 'weights.safetensors'}"
+    head = ["objective=presence", start, "decay_from=1", "learning_rate=0.003", "crossed=2"]
+    head += ["distinct_batches=6", "batch=4"]
+    assert run(stage, tiny_root, whole, *head, "steps=60", "save_every=60") == 0
+    rows = curve(whole)
+    assert rows[-1]["total"] < 0.6 * rows[0]["total"]
+    after = load_file(whole / "weights.safetensors")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith("network.presence.") for name in changed)
+    assert run(stage, tiny_root, halves, *head, "steps=30", "save_every=30") == 0
+    assert run(stage, tiny_root, halves, *head, "steps=60", "save_every=60") == 0
+    again = load_file(halves / "weights.safetensors")
+    assert all(torch.equal(after[name], again[name]) for name in after)
+
+
+def test_the_presence_head_needs_a_model_and_a_number_of_batches(
+    stage: Path, tiny_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(stage, tiny_root, tmp_path / "a", "objective=presence") == 2
+    assert "start_from" in capsys.readouterr().err
+    assert run(stage, tiny_root, tmp_path / "m", "steps=1") == 0
+    start = f"start_from={tmp_path / 'm' / 'weights.safetensors'}"
+    capsys.readouterr()
+    assert run(stage, tiny_root, tmp_path / "b", "objective=presence", start) == 2
+    assert "distinct_batches" in capsys.readouterr().err
+
+
 def test_the_refiner_learns_on_what_a_frozen_model_gives(
     stage: Path, tiny_root: Path, tmp_path: Path
 ) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from icm.backbone import Backbone
@@ -29,11 +27,13 @@ from icm.config.model import (
 )
 from icm.config.published import PublishedNetworkConfig
 from icm.errors import ConfigError, DeviceError, WeightsError
-from icm.images.signature import file_kind
 from icm.model.matting import MattingModel, Network
 from icm.model.refiner import DetailRefiner
 from icm.model.small import DETAIL_CHANNELS, SmallNetwork
+from icm.weights.hashes import sha256_of
+from icm.weights.tensors import fill, read_tensors
 
+NO_RESULT = {"source", "hub", "single_files", "members_at_once"}  # of a backbone's configuration
 PLUG_POINTS = {"merge", "refinement", "stages"}  # names of the modules that hold named blocks
 
 
@@ -46,8 +46,10 @@ class Built:
         config: what it was built from.
         device: where it runs.
         autocast: dtype to run it under, or None where the model holds its own.
-        fingerprint: hexadecimal SHA-256 of configuration and weights.
+        fingerprint: hexadecimal SHA-256 of configuration and weights, but for the refiner: saved
+            references do not depend on it.
         refiner: sharpens alpha; None where the configuration names none.
+        refiner_hash: hexadecimal SHA-256 of its weights; '' where there is none.
     """
 
     model: MattingModel
@@ -56,6 +58,7 @@ class Built:
     autocast: torch.dtype | None
     fingerprint: str
     refiner: DetailRefiner | None = None
+    refiner_hash: str = ""
 
 
 def read_model_config(
@@ -114,15 +117,15 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
         torch.manual_seed(config.seed)  # what has no weights to load is random, but always the same
         backbone = _backbone(config, place, dtype)
         model = MattingModel(backbone, _network(config, backbone))
-        refiner = _refiner(config)
+        refiner, refiner_hash = _refiner(config)
     weights_hash = _load_weights(model, config)
     if refiner is not None:
         refiner = refiner.to(place).eval().requires_grad_(False)
     model = model.to(place).eval().requires_grad_(False)
     if autocast is not None or place.type == "cuda":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    fingerprint = _fingerprint(config, weights_hash)
-    return Built(model, config, place, autocast, fingerprint, refiner)
+    fingerprint = _fingerprint(config, [getattr(backbone, "identity", ""), weights_hash])
+    return Built(model, config, place, autocast, fingerprint, refiner, refiner_hash)
 
 
 def choose_device(name: str) -> torch.device:
@@ -184,6 +187,7 @@ def small_network(
         readers=config.readers,
         decoder_width=config.decoder_width,
         second_look=config.second_look,
+        without=config.without,
         merge=build_merge(fusion, (config.width, *map_channels[1:])),
         refinement=build_refinement(fusion, config.decoder_width, map_channels[1]),
         stages=build_stages(decoder, (2 * half, DETAIL_CHANNELS)),
@@ -255,58 +259,19 @@ def _load_weights(model: MattingModel, config: ModelConfig) -> str:
     if config.weights is None:
         return ""
     module, prefix = _trained_part(model, config)
-    path, values = _read(config.weights, config.name, prefix)
-    _fill(module, _untrained_blocks(module, config, values) | values, path)
-    return _hash(path)
+    path, values = read_tensors(config.weights, config.name, prefix)
+    fill(module, _untrained_blocks(module, config, values) | values, path)
+    return sha256_of(path)
 
 
-def _refiner(config: ModelConfig) -> DetailRefiner | None:
-    """The detail refiner with its weights, where mattes are finished with it."""
+def _refiner(config: ModelConfig) -> tuple[DetailRefiner | None, str]:
+    """The detail refiner with its weights and their SHA-256, where mattes are finished with it."""
     if config.finish.method != "refined" or config.finish.refiner is None:
-        return None
+        return None, ""
     refiner = DetailRefiner()
-    path, values = _read(config.finish.refiner, config.name, "")
-    _fill(refiner, values, path)
-    return refiner
-
-
-def _read(weights: str, name: str, prefix: str) -> tuple[Path, dict[str, torch.Tensor]]:
-    """Where a weights file is, and its tensors whose names begin with a prefix, without it."""
-    path = bundled_weights(weights)
-    place = Path(weights).expanduser()
-    place = place if place.is_dir() else path
-    kind = file_kind(place)
-    if kind is not None:
-        raise WeightsError(
-            f"{place} is {kind}, where weights of model '{name}' were expected: give a "
-            f".safetensors file; 'icm weights import' makes one of the published checkpoint"
-        )
-    if not path.is_file():
-        raise WeightsError(
-            f"the weights of model '{name}' are not at {path}: 'icm weights list' says how to get "
-            f"them"
-        )
-    try:
-        values = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is damaged: get it again ({error})") from error
-    return path, {
-        key.removeprefix(prefix): value.float()
-        for key, value in values.items()
-        if key.startswith(prefix)
-    }
-
-
-def _fill(module: nn.Module, values: dict[str, torch.Tensor], path: Path) -> None:
-    try:
-        module.load_state_dict(values)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())[:300]
-        raise WeightsError(f"{path} holds weights of another model: {detail}") from error
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    path, values = read_tensors(config.finish.refiner, config.name, "")
+    fill(refiner, values, path)
+    return refiner, sha256_of(path)
 
 
 def _untrained_blocks(
@@ -346,11 +311,13 @@ def _trained_part(model: MattingModel, config: ModelConfig) -> tuple[nn.Module, 
     return model, ""
 
 
-def _fingerprint(config: ModelConfig, weights_hash: str) -> str:
+def _fingerprint(config: ModelConfig, weights: list[str]) -> str:
     """What results depend on, but for how they are finished: architecture, seed and weights."""
     depends = ("format_version", "backbone", "network", "fusion", "decoder", "input", "seed")
     parts = config.model_dump(mode="json", include=set(depends))
-    text = json.dumps([parts, weights_hash], sort_keys=True)
+    # Where weights lie and how many noises share a pass changes no result.
+    kept = {key: value for key, value in parts["backbone"].items() if key not in NO_RESULT}
+    text = json.dumps([parts | {"backbone": kept}, weights], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

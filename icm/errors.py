@@ -23,5 +23,9 @@ class DeviceError(IcmError):
     """The device that was asked for is not there or is too small."""
 
 
+class DeviceMemoryError(DeviceError):
+    """The device has too little memory for so much at a time."""
+
+
 class OutputError(IcmError):
     """A result cannot be written where it was asked for."""

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from icm.batch.jobs import Group
+from icm.batch.jobs import Group, ReferencePair
 from icm.errors import InputError
+from icm.results import Points, parse_points
 
 _LAYOUT = (
     'expected {"groups": [{"name": ..., "references": [{"image": ..., "mask": ...}], '
     '"targets": [...]}, ...]}, or "members" of which the first is the reference'
 )
-_COLUMNS = ("group", "reference", "mask", "target")
+_COLUMNS = ("group", "reference", "mask", "points", "not_points", "target")
 
 
 def read_groups(
@@ -30,13 +31,17 @@ def read_groups(
 
     CSV: the columns group, reference, mask and target; a row adds a reference, a target or both.
 
+    In place of a mask a reference may have `points` on the object, and `not_points` beside it,
+    written as `120,80 40,60`, in JSON also as `[[120, 80], [40, 60]]`.
+
     Args:
         path: the file; its suffix tells the format.
         root: the input folder.
         find: lists the pictures of a folder that stands among the targets.
 
     Raises:
-        InputError: the file cannot be read, or a group has no name, reference or target.
+        InputError: the file cannot be read, a group has no name, reference or target, or a
+            reference has marks that cannot be read or of two kinds.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -57,8 +62,7 @@ def read_groups(
     return groups
 
 
-_FilePair = tuple[str, str | None]
-_Raw = tuple[str, list[_FilePair], list[str]]
+_Raw = tuple[str, list[ReferencePair], list[str]]
 
 
 def _from_json(text: str, path: Path) -> list[_Raw]:
@@ -71,6 +75,8 @@ def _from_json(text: str, path: Path) -> list[_Raw]:
         raise InputError(f"{path}: {_LAYOUT}")
     try:
         return [_raw_group(item) for item in items]
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"{path}: {_LAYOUT} ({type(error).__name__}: {error})") from error
 
@@ -83,9 +89,24 @@ def _raw_group(item: Any) -> _Raw:
     return name, [_pair(each) for each in item["references"]], [str(t) for t in item["targets"]]
 
 
-def _pair(item: Any) -> _FilePair:
+def _pair(item: Any) -> ReferencePair:
+    """A reference's picture and marks; each mark may be missing, or empty as in a table."""
     mask = item.get("mask") or item.get("alpha")
-    return str(item["image"]), None if mask is None else str(mask)
+    points, not_points = item.get("points"), item.get("not_points")
+    picture = str(item["image"])
+    if not points:
+        if not_points:
+            raise InputError(f"{picture} has not_points without points: mark the object as well")
+        return picture, None if not mask else str(mask)
+    if mask:
+        raise InputError(f"{picture} has a mask and points: give one of them")
+    return picture, Points(_points(points), _points(not_points) if not_points else ())
+
+
+def _points(given: Any) -> tuple[tuple[float, float], ...]:
+    if isinstance(given, str):
+        return parse_points(given)
+    return tuple((float(x), float(y)) for x, y in given)
 
 
 def _from_csv(text: str, path: Path) -> list[_Raw]:
@@ -97,19 +118,19 @@ def _from_csv(text: str, path: Path) -> list[_Raw]:
         for row in rows:
             values = {key: (row.get(key) or "").strip() for key in _COLUMNS}
             _, pairs, targets = groups.setdefault(values["group"], (values["group"], [], []))
-            pair = values["reference"], values["mask"] or None
+            pair = _pair({**values, "image": values["reference"]})
             if pair[0] and pair not in pairs:
                 pairs.append(pair)
             if values["target"]:
                 targets.append(values["target"])
-    except csv.Error as error:
+    except (csv.Error, InputError) as error:
         raise InputError(f"{path}, line {rows.line_num}: {error}") from error
     return list(groups.values())
 
 
 def _group(
     name: str,
-    pairs: list[_FilePair],
+    pairs: list[ReferencePair],
     targets: list[str],
     root: Path,
     find: Callable[[Path], Iterable[Path]],
@@ -117,7 +138,10 @@ def _group(
     found: list[Path] = []
     for target in targets:
         found += find(root / target) if (root / target).is_dir() else [root / target]
-    placed = [(str(root / image), mask and str(root / mask)) for image, mask in pairs]
+    placed = [
+        (str(root / image), str(root / marks) if isinstance(marks, str) else marks)
+        for image, marks in pairs
+    ]
     return Group(name, tuple(placed), tuple(found))
 
 

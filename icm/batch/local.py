@@ -12,13 +12,13 @@ from typing import Literal
 from icm.batch.flow import Final, Flow, Stages
 from icm.batch.jobs import Job
 from icm.batch.ledger import Entry, InputRecord, Ledger, OutputRecord, now
-from icm.batch.passes import Passes
 from icm.batch.plan import Examined, Plan
 from icm.batch.request import Request
 from icm.batch.signals import Stop
 from icm.batch.trim import Box, object_box, trimmed
 from icm.errors import IcmError
 from icm.images import Picture, read_image
+from icm.pipeline import Passes
 from icm.results import Matte, Prediction, Reference
 from icm.results.reference import check_model
 

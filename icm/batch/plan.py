@@ -46,7 +46,7 @@ def settings_hashes(
     Args:
         results: what is to be written.
         model: configuration of the model.
-        fingerprint: of the model's configuration and weights.
+        fingerprint: of the model's configuration and of all its weights.
         reference: of the reference's files.
 
     Raises:
@@ -90,7 +90,7 @@ class Plan:
             groups: whose jobs will come.
             config: of the run.
             model: configuration of the model.
-            fingerprint: of the model's configuration and weights.
+            fingerprint: of the model's configuration and of all its weights.
             entries: of the ledger.
             folder: of the results.
 

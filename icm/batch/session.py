@@ -157,7 +157,7 @@ def _plan(request: Request, entries: dict[tuple[str, str], Entry], folder: Path)
         request.groups,
         request.config,
         matting.config,
-        matting.fingerprint,
+        matting.results_fingerprint,
         entries=entries,
         folder=folder,
     )
@@ -175,7 +175,7 @@ def _details(request: Request, targets: int | None) -> dict[str, Any]:
         "input": str(request.root),
         "targets": targets,
         "device": str(matting.device),
-        "fingerprint": matting.fingerprint,
+        "fingerprint": matting.results_fingerprint,
         "model": matting.config.model_dump(mode="json"),
         "config": request.config.model_dump(mode="json"),
     }

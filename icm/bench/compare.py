@@ -47,7 +47,7 @@ def compare(config: ModelConfig, plan: Plan) -> dict[str, Any]:
             unknown.
     """
     if not isinstance(config.backbone, DiffusionBackboneConfig) or config.network.kind != PUBLISHED:
-        raise ConfigError("this compares with the published path: use --model sd21 or tiny")
+        raise ConfigError("this compares with the published path: use --model sd21")
     unknown = sorted(set(plan.paths) - {PUBLISHED, *PRECISIONS})
     if unknown:
         raise ConfigError(f"unknown path '{unknown[0]}': use {PUBLISHED}, {', '.join(PRECISIONS)}")
@@ -115,6 +115,10 @@ def _agreement(alpha: Tensor, published: Tensor) -> dict[str, float]:
     return {
         "alpha_difference_max": float(f"{float(difference.max()):.3g}"),
         "alpha_difference_mean": float(f"{float(difference.mean()):.3g}"),
+        # Random weights set how far alpha spreads, and differences grow with it.
+        "alpha_difference_mean_of_deviation": float(
+            f"{float(difference.mean() / published.std()):.3g}"
+        ),
     }
 
 

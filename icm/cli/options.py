@@ -200,15 +200,13 @@ def add_output_options(parser: ArgumentParser) -> None:
 
 
 def points(text: str) -> tuple[tuple[float, float], ...]:
-    """Parses `120,80 40,60`; anything else is a ValueError that argparse reports."""
+    """Parses `120,80 40,60`; anything else is an error that argparse reports."""
+    from icm.results import parse_points  # noqa: PLC0415 - imports torch
+
     try:
-        pairs = [[float(number) for number in pair.split(",")] for pair in text.split()]
-        found = tuple((x, y) for x, y in pairs)
-    except ValueError as error:
-        raise ArgumentTypeError(f"'{text}': write points as \"120,80 40,60\"") from error
-    if not found:
-        raise ArgumentTypeError('no point: write points as "120,80 40,60"')
-    return found
+        return parse_points(text)
+    except InputError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 def save_kinds(text: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from icm.config.home import cache_root
 from icm.errors import ConfigError
 
 TRAINING = "train_"
+TEST_MODELS = ("tiny",)  # random weights, for tests: can be named, but are never offered
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -18,9 +19,9 @@ def bundle_root() -> Path:
 
 
 def model_names() -> list[str]:
-    """Names of the bundled models' configurations, sorted; stages of training are left out."""
+    """Names of the bundled models to offer, sorted: no stages of training, none for tests."""
     names = sorted(path.stem for path in (bundle_root() / "configs").glob("*.yaml"))
-    return [name for name in names if not name.startswith(TRAINING)]
+    return [name for name in names if not name.startswith(TRAINING) and name not in TEST_MODELS]
 
 
 def bundled_config(name: str) -> Path:

@@ -20,6 +20,7 @@ _KINDS = (
     (0, b"version https://git-lfs", "a Git LFS pointer in the place of the file itself"),
     (0, b"<", "a web page"),
 )
+_SIZE_BYTES = 8  # of a safetensors file, before its header in JSON
 _LONGEST = max(start + len(signature) for start, signature, _ in _KINDS)
 
 
@@ -34,4 +35,6 @@ def file_kind(path: Path) -> str | None:
         return None
     if not head:
         return "an empty file"
+    if head[_SIZE_BYTES : _SIZE_BYTES + 1] == b"{":  # whatever the size in front of it looks like
+        return None
     return next((kind for at, mark, kind in _KINDS if head[at:].startswith(mark)), None)

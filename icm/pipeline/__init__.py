@@ -8,7 +8,8 @@ matte.cutout().save("other_cat.png")
 
 from icm.pipeline.load import load
 from icm.pipeline.matting import Matting
+from icm.pipeline.passes import Passes
 from icm.pipeline.preparation import input_size
 from icm.pipeline.streaming import Failure
 
-__all__ = ["Failure", "Matting", "input_size", "load"]
+__all__ = ["Failure", "Matting", "Passes", "input_size", "load"]

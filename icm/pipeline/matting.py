@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
+from traceback import clear_frames
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from icm.backbone import Noise
 from icm.build import Built
 from icm.config.model import ModelConfig
-from icm.errors import InputError
+from icm.errors import DeviceMemoryError, InputError
 from icm.images import Picture, PictureSource, mask_of, read_image, read_mask, resize
 from icm.pipeline.preparation import (
     check_visible,
@@ -78,6 +79,12 @@ class Matting:
     def fingerprint(self) -> str:
         """Of configuration and weights; references carry it."""
         return self._built.fingerprint
+
+    @property
+    def results_fingerprint(self) -> str:
+        """Of all weights: `fingerprint`, and the refiner's, which references do not depend on."""
+        parts = (self._built.fingerprint, self._built.refiner_hash)
+        return "+".join(part for part in parts if part)
 
     def reference(
         self,
@@ -254,12 +261,23 @@ class Matting:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """No gradients, and the precision and threads that the model was built for."""
+        """No gradients, and the precision and threads that the model was built for.
+
+        Raises:
+            DeviceMemoryError: the device's memory did not suffice.
+        """
         torch.set_num_threads(self._threads)
         dtype = self._built.autocast
         autocast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
-        with torch.inference_mode(), autocast:
-            yield
+        try:
+            with torch.inference_mode(), autocast:
+                yield
+        except torch.OutOfMemoryError as error:
+            clear_frames(error.__traceback__)  # who keeps the error must not keep the tensors
+            raise DeviceMemoryError(
+                f"{self.device} has too little memory for this: end other programs on it, choose "
+                "a smaller --set input.size, or --device cpu"
+            ) from error
 
 
 def _pair(pair: object) -> tuple[PictureSource, Marks | None]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from icm.errors import IcmError
 from icm.images import Picture, PictureSource, read_image
+from icm.pipeline.passes import Passes
 from icm.results import Matte, Prediction, Reference
 
 if TYPE_CHECKING:
@@ -35,11 +36,12 @@ class Failure:
 def stream_mattes(
     matting: Matting, targets: Iterable[PictureSource], reference: Reference, size: int
 ) -> Iterator[Matte | Failure]:
-    """Mattes targets in order, `size` in one pass; see `Matting.stream`."""
+    """Mattes targets in order, at most `size` in one pass; see `Matting.stream`."""
+    passes = Passes(matting, size)
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as finisher:
         pending: deque[Future[Matte | Failure]] = deque()
         for group in _groups(matting, _read_ahead(targets, reader, size + AHEAD), size):
-            pending.extend(_submit(matting, group, reference, finisher))
+            pending.extend(_submit(matting, passes, group, reference, finisher))
             while len(pending) > size + AHEAD:
                 yield pending.popleft().result()
         while pending:
@@ -69,6 +71,7 @@ def _groups(
 
 def _submit(
     matting: Matting,
+    passes: Passes,
     group: list[Picture] | Failure,
     reference: Reference,
     finisher: ThreadPoolExecutor,
@@ -77,7 +80,7 @@ def _submit(
     if isinstance(group, Failure):
         return [finisher.submit(Failure, group.name, group.error)]
     try:
-        predictions = matting.predict(group, reference)
+        predictions = passes.predict(group, reference)
     except IcmError as error:
         return [finisher.submit(Failure, picture.name, error) for picture in group]
     return [

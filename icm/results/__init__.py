@@ -3,7 +3,7 @@
 from icm.config.results import SAVE_KINDS
 from icm.results.matte import Background, Matte
 from icm.results.network import Example, Examples, Features, Prediction
-from icm.results.prompts import Marks, Points, Scribbles, Seeds, seeds_of
+from icm.results.prompts import Marks, Points, Scribbles, Seeds, parse_points, seeds_of
 from icm.results.reference import Reference
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "Reference",
     "Scribbles",
     "Seeds",
+    "parse_points",
     "seeds_of",
 ]

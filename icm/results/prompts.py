@@ -28,6 +28,22 @@ class Points:
     outside: tuple[tuple[float, float], ...] = ()
 
 
+def parse_points(text: str) -> tuple[tuple[float, float], ...]:
+    """Reads points as `120,80 40,60`.
+
+    Raises:
+        InputError: the text is no list of points, or an empty one.
+    """
+    try:
+        pairs = [[float(number) for number in pair.split(",")] for pair in text.split()]
+        found = tuple((x, y) for x, y in pairs)
+    except ValueError as error:
+        raise InputError(f"'{text}': write points as \"120,80 40,60\"") from error
+    if not found:
+        raise InputError('no point: write points as "120,80 40,60"')
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Scribbles:
     """Strokes on the object, and strokes on what is not the object.

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from icm.batch import Stop, run_folder
 from icm.batch.groups import read_groups
 from icm.batch.jobs import Group
 from icm.errors import InputError
+from icm.results import Points
+from tests.batch.conftest import Followed, Requests
 
 
 def _read(path: Path, content: object) -> tuple[Group, ...]:
@@ -51,12 +54,50 @@ def test_csv_rows_add_references_and_targets(tmp_path: Path) -> None:
     assert cat.targets == (Path("/in/z.jpg"),)
 
 
+def test_points_in_place_of_a_mask(tmp_path: Path) -> None:
+    marked = Points(inside=((120, 80), (40.5, 60)), outside=((5, 5),))
+    written = {"image": "r.jpg", "points": [[120, 80], [40.5, 60]], "not_points": [[5, 5]]}
+    as_text = {"image": "r.jpg", "points": "120,80 40.5,60", "not_points": "5,5"}
+    for item in (written, as_text):
+        (group,) = _read(
+            tmp_path / "g.json", [{"name": "cup", "references": [item], "targets": ["a.jpg"]}]
+        )
+        assert group.references == (("/in/r.jpg", marked),)
+    rows = "group,reference,mask,points,not_points,target\n"
+    rows += 'cup,r.jpg,,"120,80 40.5,60","5,5",a.jpg\ncup,s.jpg,m.png,,,b.jpg\n'
+    (group,) = _read(tmp_path / "g.csv", rows)
+    assert group.references == (("/in/r.jpg", marked), ("/in/s.jpg", "/in/m.png"))
+
+
+def test_points_in_a_groups_file_are_those_of_the_command_line(
+    request_of: Requests, tmp_path: Path
+) -> None:
+    picture = request_of.root.parent / "reference.png"
+    points = {"image": str(picture), "points": [[32, 24]], "not_points": [[2, 2]]}
+    path = tmp_path / "g.json"
+    path.write_text(json.dumps([{"name": "x", "references": [points], "targets": ["a/0.png"]}]))
+    groups = read_groups(path, request_of.root, lambda folder: [])
+    request = request_of.of(groups)
+    made = request.make_reference(groups[0].references)
+    marks = Points(inside=((32, 24),), outside=((2, 2),))
+    expected = request_of.matting.reference(str(picture), marks)
+    assert made.examples[0].mask_b1hw.equal(expected.examples[0].mask_b1hw)
+    listener = Followed()
+    run_folder(request, tmp_path / "out", Stop(), listener)
+    assert set(listener.states.values()) == {"done"}
+
+
 def test_a_folder_among_the_targets_is_listed(tmp_path: Path) -> None:
     (tmp_path / "in" / "many").mkdir(parents=True)
     path = tmp_path / "g.csv"
     path.write_text("group,reference,mask,target\ncup,r.jpg,m.png,many\n")
     (group,) = read_groups(path, tmp_path / "in", lambda folder: [folder / "1.png"])
     assert group.targets == (tmp_path / "in" / "many" / "1.png",)
+
+
+def _marked(**marks: object) -> list[dict[str, object]]:
+    reference = {"image": "r.jpg", **marks}
+    return [{"name": "x", "references": [reference], "targets": ["a"]}]
 
 
 _REFERENCE = [{"image": "r.jpg", "mask": "m.png"}]
@@ -75,6 +116,11 @@ _REFERENCE = [{"image": "r.jpg", "mask": "m.png"}]
         ("g.json", [{"name": "..", "references": _REFERENCE, "targets": ["a"]}], "folder's name"),
         ("g.json", [{"name": "x", "members": []}], "expected"),
         ("g.csv", "name,target\nx,a\n", "expected the columns"),
+        ("g.json", _marked(mask="m.png", points="1,2"), "r.jpg has a mask and points"),
+        ("g.json", _marked(not_points="1,2"), "not_points without points"),
+        ("g.json", _marked(points="1 2"), "g.json: '1 2': write points as"),
+        ("g.json", _marked(points=[[1, 2, 3]]), "expected"),
+        ("g.csv", "group,reference,points,target\nx,r.jpg,1-2,a\n", "g.csv.*'1-2': write points"),
         ("g.txt", "x", ".json or .csv"),
     ],
 )

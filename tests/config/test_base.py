@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from icm.config import Config, apply_overrides, load_config, parse_config
-from icm.config.locate import bundle_root, bundled_config, model_names
+from icm.config.locate import TEST_MODELS, bundle_root, bundled_config, model_names
 from icm.config.model import ModelConfig
 from icm.config.training import TrainingConfig
 from icm.errors import ConfigError
@@ -93,7 +93,7 @@ def test_configurations_are_immutable() -> None:
 
 
 def test_every_bundled_configuration_is_valid() -> None:
-    models = model_names()
+    models = [*model_names(), *TEST_MODELS]
     assert {"small", "sd21", "training_free", "tiny"} <= set(models)
     files = [path.stem for path in (bundle_root() / "configs").glob("*.yaml")]
     assert set(models) < set(files)
@@ -104,6 +104,14 @@ def test_every_bundled_configuration_is_valid() -> None:
 def test_an_unknown_model_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"unknown model 'big'.*small"):
         bundled_config("big")
+
+
+def test_a_model_for_tests_can_be_named_but_is_not_offered() -> None:
+    assert bundled_config("tiny").is_file()
+    assert not {"tiny"} & set(model_names())
+    with pytest.raises(ConfigError) as caught:
+        bundled_config("big")
+    assert "tiny" not in str(caught.value)
 
 
 def test_bundled_files_lie_below_one_root() -> None:

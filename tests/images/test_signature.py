@@ -39,5 +39,10 @@ def test_other_things(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("archive/data.pkl", b"")
     assert file_kind(path) == "a PyTorch checkpoint or another zip archive"
-    path.write_bytes(b"\x40\0\0\0\0\0\0\0" + b'{"a":{"dtype":"F32"')  # safetensors
+
+
+@pytest.mark.parametrize("size", [b"\x40", b"BM", b"<", b"\xff\xd8\xff"])
+def test_safetensors_are_nothing_else_whatever_their_size(tmp_path: Path, size: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(size.ljust(8, b"\0") + b'{"a":{"dtype":"F32"')
     assert file_kind(path) is None

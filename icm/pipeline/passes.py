@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
-from icm.errors import DeviceError
+from icm.errors import DeviceMemoryError
 from icm.images import Picture
-from icm.pipeline import Matting
 from icm.results import Prediction, Reference
+
+if TYPE_CHECKING:
+    from icm.pipeline.matting import Matting
 
 _SHARE = 0.8  # of the free memory; the rest is for fragments and for other programs
 
@@ -40,7 +43,7 @@ class Passes:
         """Predictions of pictures of the same input size.
 
         Raises:
-            DeviceError: the memory does not suffice for a single picture.
+            DeviceMemoryError: the memory does not suffice for a single picture.
         """
         if self._upper > 1 and not self._measured:
             return self._measured_pass(pictures, reference)
@@ -52,12 +55,9 @@ class Passes:
             group = pictures[len(results) : len(results) + self.most]
             try:
                 results += self._matting.predict(group, reference)
-            except torch.OutOfMemoryError as error:
+            except DeviceMemoryError:
                 if len(group) == 1:
-                    raise DeviceError(
-                        f"{self._matting.device} has too little memory for one picture: end other "
-                        f"programs on it, choose a smaller --set input.size, or --device cpu"
-                    ) from error
+                    raise
                 self.most = len(group) // 2
                 self._upper = self.most
             else:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from icm.batch.passes import Passes, fitting
-from icm.errors import DeviceError
+from icm.errors import DeviceError, DeviceMemoryError
+from icm.pipeline.passes import Passes, fitting
 
 
 class Device:
@@ -25,7 +25,7 @@ class Device:
     def predict(self, pictures: Sequence[Any], reference: Any) -> list[Any]:
         self.sizes.append(len(pictures))
         if len(pictures) > self.holds:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise DeviceMemoryError("too little memory for this")
         return [f"{reference} {picture}" for picture in pictures]
 
 
@@ -66,7 +66,7 @@ def test_passes_are_halved_until_they_fit_and_stay_so(monkeypatch: pytest.Monkey
 
 def test_a_picture_that_does_not_fit_alone_is_a_named_failure() -> None:
     passes = _of(Device(holds=0, kind="cpu"))
-    with pytest.raises(DeviceError, match="too little memory for one picture"):
+    with pytest.raises(DeviceError, match="too little memory"):
         passes.predict(["a"], "r")
 
 

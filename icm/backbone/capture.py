@@ -1,8 +1,9 @@
 """Up-block features and self-attention of a stock diffusers U-Net, stopped as early as possible.
 
 A driver over the public submodules of `UNet2DConditionModel` (Stable Diffusion 1.x and 2.x): no
-copied network, no hooks. What is constant is folded in once (the time-step into convolution
-biases), what never runs is dropped, and the last captured layer computes its queries and keys only.
+copied network, no hooks. What is constant is computed once: the time-step goes into the biases of
+convolutions, the prompt's keys and values are kept. What never runs is dropped, and the last
+captured layer computes its queries and keys only.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
@@ -91,6 +93,7 @@ class CaptureUNet(nn.Module):
         self._last_map = self._map_blocks[-1]
         self._last_block = max([self._last_map, *up_blocks_with_attention])
         _fold_timestep(unet, timestep)
+        _fold_prompt(unet, prompt_1nc)
         unet.set_attn_processor(RecordingProcessor())
         self.conv_in = unet.conv_in
         self.down_blocks = unet.down_blocks
@@ -233,6 +236,32 @@ def _fold_timestep(unet: UNet2DConditionModel, timestep: int) -> None:
             bias = module.conv1.bias.data
             bias.copy_(bias.float() + module.time_emb_proj.float()(time_1c)[0])
             module.time_emb_proj = None
+
+
+class ConstantProjection(nn.Module):
+    """Keys or values of the constant prompt in place of the layer that projects it."""
+
+    value_1mc: Tensor
+
+    def __init__(self, project: nn.Linear, prompt_1nc: Tensor) -> None:
+        super().__init__()
+        dtype = project.weight.dtype
+        with torch.no_grad():
+            value_1mc = project.float()(prompt_1nc.to(project.weight.device).float()).to(dtype)
+        self.register_buffer("value_1mc", value_1mc, persistent=False)
+
+    def forward(self, _: Tensor) -> Tensor:
+        """Returns `1 m c` whatever comes in."""
+        return self.value_1mc
+
+
+def _fold_prompt(unet: UNet2DConditionModel, prompt_1nc: Tensor) -> None:
+    """Projects the prompt once for every cross-attention layer."""
+    for module in unet.modules():
+        if isinstance(module, BasicTransformerBlock):
+            cross = module.attn2
+            cross.to_k = ConstantProjection(cross.to_k, prompt_1nc)
+            cross.to_v = ConstantProjection(cross.to_v, prompt_1nc)
 
 
 def _keep_queries_and_keys(block: Stock) -> None:

@@ -20,6 +20,7 @@ from icm.backbone.attention import AttentionMean
 from icm.backbone.capture import CaptureUNet
 from icm.backbone.contract import Noise
 from icm.backbone.encoder import LatentEncoder, Posterior
+from icm.backbone.identity import weights_identity
 from icm.backbone.parts import alpha_cumprod, load_parts
 from icm.config.diffusion import DiffusionBackboneConfig
 from icm.errors import InputError
@@ -47,6 +48,7 @@ class DiffusionBackbone(nn.Module):
         map_blocks: up-blocks whose outputs are the maps, ascending.
         attention_blocks: for each level, coarse to fine, block paths of its self-attention.
         members_at_once: ensemble members in one pass; None for one on a CPU and all on a GPU.
+        identity: tells the weights from others.
     """
 
     def __init__(
@@ -64,9 +66,11 @@ class DiffusionBackbone(nn.Module):
             ("down_blocks.1", "up_blocks.2"),
         ),
         members_at_once: int | None = None,
+        identity: str = "",
     ) -> None:
         super().__init__()
         self.ensemble = ensemble
+        self.identity = identity
         self._latent_channels = int(autoencoder.config.latent_channels)
         self._stride: int = 2 ** (len(autoencoder.config.block_out_channels) - 1)
         self._signal = alpha_cumprod**0.5
@@ -255,6 +259,7 @@ def build_diffusion_backbone(
         map_blocks=config.map_blocks,
         attention_blocks=config.attention_blocks,
         members_at_once=config.members_at_once,
+        identity=weights_identity(parts.unet, parts.autoencoder),
     )
     backbone.to(device)
     backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it

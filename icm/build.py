@@ -124,7 +124,7 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
     model = model.to(place).eval().requires_grad_(False)
     if autocast is not None or place.type == "cuda":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    fingerprint = _fingerprint(config, [getattr(backbone, "identity", ""), weights_hash])
+    fingerprint = _fingerprint(config, getattr(backbone, "identity", "") + weights_hash)
     return Built(model, config, place, autocast, fingerprint, refiner, refiner_hash)
 
 
@@ -311,7 +311,7 @@ def _trained_part(model: MattingModel, config: ModelConfig) -> tuple[nn.Module, 
     return model, ""
 
 
-def _fingerprint(config: ModelConfig, weights: list[str]) -> str:
+def _fingerprint(config: ModelConfig, weights: str) -> str:
     """What results depend on, but for how they are finished: architecture, seed and weights."""
     depends = ("format_version", "backbone", "network", "fusion", "decoder", "input", "seed")
     parts = config.model_dump(mode="json", include=set(depends))

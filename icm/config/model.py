@@ -51,6 +51,9 @@ class SmallNetworkConfig(Config):
             raise ValueError("the decoder's norms need 16 or a multiple of 32")
         return value
 
+    without: tuple[Literal["similarity", "ridge", "colour", "propagation"], ...] = Field(
+        (), description="ingredients of the guidance that are left out, to measure their worth"
+    )
     second_look: bool = Field(
         True, description="match once more, with what was found in the target as a reference"
     )

@@ -23,6 +23,9 @@ COLOUR_CHANNELS = 18
 BASE_CHANNELS = 8  # similarity: 5, ridge: 1, colour: 2
 PROPAGATED = (1, 2, 5, 4)  # log-odds, transfer, ridge, colour transfer
 GUIDANCE_CHANNELS = BASE_CHANNELS + 2 * len(PROPAGATED)
+# Guidance channels that each ingredient gives; propagation gives what follows them.
+INGREDIENTS = {"similarity": (0, 1, 2, 3, 7), "ridge": (5,), "colour": (4, 6)}
+PROPAGATION = "propagation"
 SCORE_LIMIT = 3.0  # ridge scores are about -1 and 1; beyond this they say no more
 
 
@@ -79,6 +82,8 @@ class FewShotCorrespondence(nn.Module):
     Args:
         map_channels: widths of the backbone's maps at 1/16, 1/8 and 1/4.
         match_width, ridge_width, fine_width, palette_width: widths of the token kinds.
+        without: ingredients whose channels stay 0, to measure what they are worth: any of
+            `INGREDIENTS` and `PROPAGATION`.
 
     Attributes:
         token_channels: of match, ridge and palette tokens.
@@ -92,9 +97,11 @@ class FewShotCorrespondence(nn.Module):
         ridge_width: int = 64,
         fine_width: int = 40,
         palette_width: int = 48,
+        without: Sequence[str] = (),
     ) -> None:
         super().__init__()
         coarse, middle, fine = map_channels
+        self.without = frozenset(without)
         self.token_channels = (match_width, ridge_width, palette_width)
         self.match = nn.Conv2d(coarse + middle, match_width, 1)
         self.ridge = nn.Conv2d(coarse + middle, ridge_width, 1)
@@ -153,10 +160,13 @@ class FewShotCorrespondence(nn.Module):
         channels.append(_transfer(palette_bnm * sharpness, mask_bm))
         ridge_bn = self._ridge("feature", mine.ridge_bnc, theirs.ridge_bnc, reference)
         colour_bn = self._ridge("colour", mine.colour_bnc, theirs.colour_bnc, reference)
-        odds_bn, published_bn = channels[1], channels.pop(4)
+        published_bn = channels.pop(4)
         channels += [ridge_bn, colour_bn, published_bn]
         base_bchw = rearrange(torch.stack(channels, dim=1), "b c (h w) -> b c h w", h=height)
+        base_bchw = self._without(base_bchw)
         spread = [_propagate(base_bchw[:, PROPAGATED], maps) for maps in target.attention]
+        if PROPAGATION in self.without:
+            spread = [torch.zeros_like(map_bchw) for map_bchw in spread]
         fine_bn = ridge_scores(
             mine.fine_bnc,
             theirs.fine_bnc,
@@ -164,9 +174,11 @@ class FewShotCorrespondence(nn.Module):
             reference.fine_valid_bm,
             self.log_ridge["fine"].exp(),
         )
+        if "ridge" in self.without:
+            fine_bn = torch.zeros_like(fine_bn)
         return FewShotGuidance(
             map_bchw=torch.cat([base_bchw, *spread], dim=1),
-            logit_b1hw=rearrange(odds_bn + 2 * ridge_bn, "b (h w) -> b 1 h w", h=height),
+            logit_b1hw=base_bchw[:, 1:2] + 2 * base_bchw[:, 5:6],
             fine_b1hw=rearrange(
                 fine_bn.clamp(-SCORE_LIMIT, SCORE_LIMIT),
                 "b (h w) -> b 1 h w",
@@ -174,6 +186,15 @@ class FewShotCorrespondence(nn.Module):
             ),
             tokens=mine,
         )
+
+    def _without(self, base_bchw: Tensor) -> Tensor:
+        """The channels of ingredients that are left out set to 0."""
+        left_out = [index for name in self.without for index in INGREDIENTS.get(name, ())]
+        if not left_out:
+            return base_bchw
+        kept_c = torch.ones(BASE_CHANNELS, device=base_bchw.device)
+        kept_c[left_out] = 0
+        return base_bchw * rearrange(kept_c, "c -> 1 c 1 1")
 
     def _similarity(
         self, mine: FewShotTokens, theirs: FewShotTokens, mask_bm: Tensor

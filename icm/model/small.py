@@ -112,6 +112,7 @@ class SmallNetwork(nn.Module):
         second_look: the target, with what was found in it, becomes a reference beside the given
             ones, and everything is done again: objects resemble themselves most (*Self-Support
             Few-Shot Semantic Segmentation*, ECCV 2022, arXiv 2207.11549).
+        without: ingredients of the guidance that are left out, to measure what they are worth.
         merge: a pyramid block over tokens at 1/16 and maps at 1/8 and 1/4, which keeps their
             widths; none in the bundled model, nor of the next two.
         refinement: blocks over the fused map at 1/8, guided by the references' maps there.
@@ -126,6 +127,7 @@ class SmallNetwork(nn.Module):
         readers: int = 2,
         decoder_width: int = 128,
         second_look: bool = True,
+        without: Sequence[str] = (),
         merge: nn.Module | None = None,
         refinement: Refinement | None = None,
         stages: Sequence[nn.Module] | None = None,
@@ -133,7 +135,7 @@ class SmallNetwork(nn.Module):
         super().__init__()
         coarse, middle, fine = map_channels
         self.second_look = second_look
-        self.correspondence = FewShotCorrespondence(map_channels)
+        self.correspondence = FewShotCorrespondence(map_channels, without=without)
         self.token = nn.Conv2d(coarse, width, 1)
         self.guide = nn.Conv2d(GUIDANCE_CHANNELS, width, 1)
         self.mask_tag = nn.Conv2d(64, width, 1)

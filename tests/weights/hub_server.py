@@ -56,7 +56,7 @@ def serve(hub: Hub):
 
         def _answer(self, *, body: bool) -> None:
             repository, _, rest = self.path.lstrip("/").partition("/resolve/")
-            path = rest.partition("/")[2]
+            revision, _, path = rest.partition("/")
             key = f"{repository}/{path}"
             start = int(self.headers.get("Range", "bytes=0-")[6:].split("-")[0])
             hub.log.append(f"{self.command} {key} {start}")
@@ -64,6 +64,8 @@ def serve(hub: Hub):
                 return self._refuse(403, "GatedRepo")
             if not any(name.startswith(f"{repository}/") for name in hub.files):
                 return self._refuse(401, "RepoNotFound")
+            if revision not in ("main", COMMIT):
+                return self._refuse(404, "RevisionNotFound")
             if key not in hub.files:
                 return self._refuse(404, "EntryNotFound")
             content = hub.files[key]

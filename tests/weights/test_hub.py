@@ -68,6 +68,16 @@ def test_fetches_once_and_then_uses_no_network(hub):
     assert verify_snapshot(folder, weights) == []
 
 
+def test_a_pinned_revision_is_taken_or_nothing(hub):
+    weights = _weights("first")
+    pinned = (HubMirror(repository="org/first", revision=COMMIT),)
+    folder = fetch_snapshot(weights.model_copy(update={"mirrors": pinned}))
+    assert folder.name == COMMIT
+    absent = (HubMirror(repository="org/first", revision="d" * 40),)
+    with pytest.raises(WeightsError, match="it has no revision 'dddd"):
+        fetch_snapshot(weights.model_copy(update={"mirrors": absent}))
+
+
 def test_a_dropped_connection_is_resumed(hub):
     hub.drops[f"org/first/{BIG}"] = 2
     folder = fetch_snapshot(_weights("first"))

@@ -1,4 +1,4 @@
-"""`icm weights`: what weights there are, where they lie, fetch, verify, import."""
+"""`icm weights`: what weights there are, where they lie, fetch, verify, import, export."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Adds the verb and its actions."""
     parser = subparsers.add_parser(
         "weights",
-        help="list, fetch, verify and import weights",
+        help="list, fetch, verify, import and export weights",
         description="Weights: what there is, under which licence, where it lies, how to get it.",
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -44,12 +44,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     importer.add_argument(
         "-o", "--output", help=f"file to write; default: weights/{HEAD} in the cache folder"
     )
+    exporter = actions.add_parser(
+        "export", help="weights of a training, its best if it was validated, with a model card"
+    )
+    exporter.add_argument("run", metavar="FOLDER", help="where 'icm train' has written")
+    exporter.add_argument("-o", "--output", required=True, metavar="FOLDER", help="to write to")
+    exporter.add_argument("--name", help="of the model (default: its configuration's)")
+    exporter.add_argument(
+        "--licence", default="not chosen yet", help="of the weights, for the card"
+    )
+    exporter.add_argument(
+        "--evaluation", metavar="report.json", help="of 'icm evaluate', for the card's numbers"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs an action; returns the exit code."""
     if arguments.action == "list":
         return _list()
+    if arguments.action == "export":
+        return _export(arguments)
     if arguments.action == "import":
         return _import(arguments)
     config = _config(arguments)
@@ -127,4 +141,18 @@ def _import(arguments: argparse.Namespace) -> int:
         f"{imported.path}: {imported.tensors} tensors, {imported.parameters} parameters, "
         f"SHA-256 {imported.sha256}"
     )
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from icm.training.export import export_run  # noqa: PLC0415 - imports torch
+
+    exported = export_run(
+        Path(arguments.run),
+        Path(arguments.output),
+        name=arguments.name,
+        licence=arguments.licence,
+        evaluation=Path(arguments.evaluation) if arguments.evaluation else None,
+    )
+    print(f"{exported.weights}: SHA-256 {exported.sha256}")
     return 0

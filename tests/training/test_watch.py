@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,6 +22,7 @@ from icm.config.training import TrainingConfig
 from icm.data.pairs import Pair
 from icm.pipeline import Matting
 from icm.training.curve import HEIGHT, MARGIN, POINT, WIDTH, draw_curves
+from icm.training.drawing import drawn_pairs
 from icm.training.loop import Stage, run_stage
 from icm.training.record import Record
 from icm.training.samples import DIMMED, sample_pairs, sample_sheet
@@ -52,7 +54,7 @@ class Line:
                 step += 1
 
         def loss(x: Tensor) -> tuple[Tensor, dict[str, float]]:
-            error = (self.model(x) - 3 * x).square().mean()
+            error = (self.model(x) - 3 * x + 0.1 * torch.randn(())).square().mean()
             return error, {"error": float(error.detach())}
 
         def validate(matting: Matting) -> dict[str, float]:
@@ -189,6 +191,17 @@ def test_without_tensorboard_training_goes_on_and_says_how_to_get_it(
     assert "step 1/7200 error 0.250, 1:59:59 left" in caplog.text
     assert not (tmp_path / "tensorboard").exists()
     assert (tmp_path / "curve.jsonl").read_text().count("\n") == 1
+
+
+def test_batches_come_again(tiny_root: Path, tmp_path: Path) -> None:
+    config = settings(distinct_batches=2, batch=1, pairs={"size": 32})
+    place = choose_workplace("cpu", "no")
+    draw = drawn_pairs(config, tiny_root, tmp_path, place, workers=0)
+    first = list(islice(draw(0), 5))
+    assert [batch.index for batch in first] == [0, 1, 0, 1, 0]
+    assert torch.equal(first[1].target_image_b3hw, first[3].target_image_b3hw)
+    assert not torch.equal(first[0].target_image_b3hw, first[1].target_image_b3hw)
+    assert [batch.index for batch in islice(draw(3), 3)] == [1, 0, 1]
 
 
 def test_sources_and_licences_are_noted(tiny_root: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from icm.config.home import cache_root
 from icm.errors import ConfigError
 
-TRAINING = "train_"
+TRAINING = ("train_", "ablation")  # beginnings of the names of stages of training
 TEST_MODELS = ("tiny",)  # random weights, for tests: can be named, but are never offered
 PACKAGE = Path(__file__).resolve().parents[1]
 

@@ -16,6 +16,7 @@ from icm.config.training import TrainingConfig
 from icm.data.pairs import Pair
 from icm.errors import IcmError
 from icm.pipeline import Matting
+from icm.training.choice import rate_groups
 from icm.training.schedule import rate_factor
 from icm.training.state import AVERAGED, Row, TrainingState
 from icm.training.watch import Validate, Watch
@@ -128,15 +129,8 @@ def run_stage(
 
 
 def _optimizer(model: nn.Module, slow_prefix: str, config: TrainingConfig) -> torch.optim.AdamW:
-    named = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
-    slow = [value for name, value in named if name.startswith(slow_prefix)]
-    fast = [value for name, value in named if not name.startswith(slow_prefix)]
-    groups = [
-        {"params": slow, "full_rate": config.learning_rate * config.backbone_rate},
-        {"params": fast, "full_rate": config.learning_rate},
-    ]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        rate_groups(model, config, slow_prefix),
         lr=config.learning_rate,
         betas=(0.9, 0.98),
         weight_decay=config.weight_decay,

@@ -20,6 +20,7 @@ from icm.errors import ConfigError, WeightsError
 from icm.model.matting import MattingModel
 from icm.model.refiner import DetailRefiner
 from icm.training.checkpoint import load_matching_weights
+from icm.training.choice import freeze_others
 from icm.training.denoising import denoising_stage
 from icm.training.features import FeatureSource
 from icm.training.loop import Stage, run_stage
@@ -125,6 +126,7 @@ def _small(config: TrainingConfig, workplace: Workplace) -> tuple[MattingModel, 
     model, about = untrained(config)
     if config.start_from is not None:
         _start(model, Path(config.start_from))
+    freeze_others(model, config.trained)
     model = model.to(workplace.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stub lacks it
     return model, about
 

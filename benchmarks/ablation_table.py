@@ -1,0 +1,132 @@
+"""The ablation's finished runs as JSON, and as the table of docs/ablation.md.
+
+Run: python benchmarks/ablation_table.py   (prints the table of benchmarks/ablation.json)
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from icm.config.training import TrainingConfig
+
+RESULT = Path(__file__).parent / "ablation.json"
+BASELINE = "none"
+Row = dict[str, Any]
+
+
+def finished(log: Path) -> list[Row]:
+    """The lines of a log; one that was cut off by a crash is not finished."""
+    rows: list[Row] = []
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows
+
+
+def best_blocks(rows: list[Row], count: int) -> list[tuple[str, str]]:
+    """Blocks and their plug points with the highest IoU of the first seed, in the fusion."""
+    first = [
+        row
+        for row in rows
+        if row["block"] != BASELINE and row["seed"] == 0 and row["point"].startswith("fusion.")
+    ]
+    ranked = sorted(first, key=lambda row: -row["iou"])
+    return [(row["block"], row["point"]) for row in ranked[:count]]
+
+
+def write_result(log: Path, config: TrainingConfig, *, rows: int, targets: int) -> None:
+    """Writes benchmarks/ablation.json from a log."""
+    result = {
+        "command": shlex.join(["python", *sys.argv]),
+        "machine": machine(),
+        "config": config.model_dump(mode="json", exclude_defaults=True),
+        "training_rows": rows,
+        "validation_targets": targets,
+        "runs": finished(log),
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def machine() -> str:
+    """Processor, threads used and torch, in words."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in _lines(Path("/proc/cpuinfo"))
+        if line.startswith("model name")
+    ]
+    processor = names[0] if names else platform.processor() or platform.machine()
+    return f"{processor}, {torch.get_num_threads()} thread, torch {torch.__version__}"
+
+
+def table(runs: list[Row]) -> str:
+    """Markdown: one line a block and plug point, the best IoU first, the baseline on top."""
+    by_place: dict[tuple[str, str], list[Row]] = {}
+    for row in runs:
+        by_place.setdefault((row["block"], row["point"]), []).append(row)
+    base = by_place.pop((BASELINE, ""))
+    high, low = max(row["iou"] for row in base), min(row["mse"] for row in base)
+    ranked = sorted(by_place.items(), key=lambda item: -_mean(item[1], "iou"))
+    lines = [
+        "| block | plug point | parameters | MFLOP | ms | runs | IoU | MSE | beyond the spread |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---|",
+        _line("no block", "", base, ""),
+    ]
+    for (block, point), rows in ranked:
+        beyond = [
+            name
+            for name, better in (
+                ("IoU", min(row["iou"] for row in rows) > high),
+                ("MSE", max(row["mse"] for row in rows) < low),
+            )
+            if better and len(rows) >= len(base)
+        ]
+        verdict = ", ".join(beyond) or "no"
+        lines.append(_line(f"`{block}`", f"`{point}`", rows, verdict))
+    return "\n".join(lines)
+
+
+def _line(name: str, point: str, rows: list[Row], verdict: str) -> str:
+    first = rows[0]
+    cells = [
+        name,
+        point,
+        f"{first['parameters']}",
+        f"{first['flops'] / 1e6:.1f}",
+        f"{first['milliseconds']:.2f}",
+        f"{len(rows)}",
+        _spread(rows, "iou", 4),
+        _spread(rows, "mse", 5),
+        verdict,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(rows: list[Row], name: str, digits: int) -> str:
+    values = [row[name] for row in rows]
+    mean = f"{statistics.mean(values):.{digits}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def _mean(rows: list[Row], name: str) -> float:
+    return statistics.mean(row[name] for row in rows)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+
+if __name__ == "__main__":
+    print(table(json.loads(RESULT.read_text(encoding="utf-8"))["runs"]))

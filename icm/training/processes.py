@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 POLL_SECONDS = 0.2
+LAST_WORDS_SECONDS = 3.0  # for the first process, when another one has failed
 PATIENCE_SECONDS = 20.0  # for a process that was asked to end
 
 
@@ -72,15 +73,26 @@ def _first_failure(started: Sequence[subprocess.Popen[bytes]], logs: Path) -> in
     """Waits until all have ended well, or one has failed."""
     while True:
         codes = [process.poll() for process in started]
-        for rank, code in enumerate(codes):
-            if code:
-                if rank > 0:
-                    path = _log_of(rank, logs)
-                    print(f"process {rank} failed, what it said is in {path}", file=sys.stderr)
-                return code if code > 0 else 128 - code  # ended by a signal, as shells have it
-        if all(code == 0 for code in codes):
-            return 0
-        time.sleep(POLL_SECONDS)
+        failed = next((rank for rank, code in enumerate(codes) if code), None)
+        if failed is None:
+            if all(code == 0 for code in codes):
+                return 0
+            time.sleep(POLL_SECONDS)
+            continue
+        # Often the others fail because the first one has: then what it has said is enough.
+        code = _ended(started[0], LAST_WORDS_SECONDS) or codes[failed] or 0
+        if failed > 0 and not started[0].returncode:
+            path = _log_of(failed, logs)
+            print(f"process {failed} failed, what it said is in {path}", file=sys.stderr)
+        return code if code > 0 else 128 - code  # ended by a signal, as shells have it
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """Exit code of a process, which is waited for a little; None where it goes on."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _log_of(rank: int, logs: Path) -> Path:

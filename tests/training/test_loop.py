@@ -17,6 +17,7 @@ from icm.errors import WeightsError
 from icm.training.checkpoint import load_checkpoint, load_matching_weights, save_weights
 from icm.training.loop import Stage, TrainingDivergedError
 from icm.training.loop import run_stage as run_anywhere
+from icm.training.schedule import rate_factor
 from icm.training.workplace import choose_workplace
 
 
@@ -90,6 +91,15 @@ def test_training_lowers_the_loss_and_averages_the_weights(tmp_path: Path) -> No
     averaged = load_file(path)["weight"].item()
     assert averaged == pytest.approx(3, abs=0.3)
     assert averaged != pytest.approx(model.weight.item(), abs=1e-6)
+
+
+def test_rates_follow_the_schedule(tmp_path: Path) -> None:
+    model = fresh()
+    run_stage(model, line(model), config(decay_from=0.5, learning_rate=0.01), tmp_path)
+    (group,) = load_checkpoint(tmp_path / "last.ckpt")["optimizer"]["param_groups"]
+    expected = 0.01 * rate_factor(11, 12, warm_up=2, decay_from=0.5)
+    assert group["lr"] == pytest.approx(expected)
+    assert expected < 0.002
 
 
 def test_checkpoints_of_another_format_are_refused(tmp_path: Path) -> None:

@@ -34,6 +34,15 @@ if os.environ["RANK"] == "1":
 time.sleep(600)
 """
 
+BOTH_FAIL = """
+import os, sys, time
+if os.environ["RANK"] == "1":
+    sys.exit(7)
+time.sleep(0.5)
+print("wrong folder", file=sys.stderr)
+sys.exit(2)
+"""
+
 
 def test_processes_know_their_places(tmp_path: Path) -> None:
     assert run_together([sys.executable, "-c", TELL, str(tmp_path)], 3, tmp_path / "out") == 0
@@ -48,6 +57,13 @@ def test_one_that_fails_ends_all(tmp_path: Path, capfd: pytest.CaptureFixture[st
     assert run_together([sys.executable, "-c", FAIL_OR_WAIT], 2, tmp_path) == 7
     assert "process 1 failed" in capfd.readouterr().err
     assert (tmp_path / "process_1.log").read_text() == "no room\n"
+
+
+def test_what_the_first_one_says_is_enough(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_together([sys.executable, "-c", BOTH_FAIL], 2, tmp_path) == 2
+    assert capfd.readouterr().err == "wrong folder\n"
 
 
 def test_ending_the_command_ends_its_processes(tmp_path: Path) -> None:

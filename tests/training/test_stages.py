@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 import yaml
@@ -80,6 +81,47 @@ def test_an_interrupted_stage_ends_like_an_undisturbed_one(
     one, two = (load_file(out / "weights.safetensors") for out in (whole, halves))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert curve(whole)[-1]["total"] == curve(halves)[-1]["total"]
+
+
+def test_two_processes_share_batches_and_one_of_them_writes_and_validates(
+    stage: Path,
+    tiny_root: Path,
+    validation_folder: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "shared"
+    words = ["train", "--config", str(stage), "--data", str(tiny_root), "-o", str(out)]
+    words += ["--device", "cpu", "--workers", "0", "--cache", str(tmp_path / "cache")]
+    words += ["--validation", str(validation_folder), "--processes", "2"]
+    sets = {"steps": 4, "log_every": 2, "save_every": 2, "samples": 2, "validate_every": 2}
+    sets["validation_groups"] = 1
+    for key, value in sets.items():
+        words += ["--set", f"{key}={value}"]
+    assert main(words) == 0, (out / "process_1.log").read_text()
+    assert capfd.readouterr().out.count("best by validation: ") == 1
+    rows = curve(out)
+    assert [row["step"] for row in rows] == [2, 4]
+    assert all(0 <= row["validation.iou"] <= 1 and row["total"] > 0 for row in rows)
+    assert {"validation.iou.fruit", "validation.iou.outdoors", "validation.mse"} < set(rows[0])
+    assert (
+        load_file(out / "best.safetensors").keys() == load_file(out / "weights.safetensors").keys()
+    )
+    assert cv2.imread(str(out / "samples" / "step_000004.png")).shape == (2 * 64, 4 * 64, 3)
+    assert cv2.imread(str(out / "curve.png")) is not None
+
+
+def test_calls_for_several_processes_or_validation_that_cannot_work_are_refused(
+    stage: Path, tiny_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--config", str(stage), "--data", str(tiny_root), "-o", str(tmp_path / "no")]
+    assert main([*words, "--device", "cpu", "--processes", "3"]) == 2
+    assert "a batch of 2 cannot be shared by 3 processes" in capsys.readouterr().err
+    assert main([*words, "--device", "cpu", "--validation", str(tmp_path)]) == 2
+    assert "groups.json" in capsys.readouterr().err
+    assert run(stage, tiny_root, tmp_path / "no", "precision=fp16") == 2
+    assert "needs a GPU" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_wrong_start_or_folder_is_named(

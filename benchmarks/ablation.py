@@ -145,8 +145,7 @@ def trained(
     """Trains a run from the common start and measures it: a line of the log."""
     before, begun = time.process_time(), time.perf_counter()
     network = with_block(model, run)
-    freeze_others(MattingModel(model.backbone, network), config.trained)
-    network.train()
+    freeze_others(MattingModel(model.backbone, network.train()), config.trained)
     optimizer = torch.optim.AdamW(
         rate_groups(network, config),
         betas=(0.9, 0.98),

@@ -78,9 +78,9 @@ def table(runs: list[Row]) -> str:
     high, low = max(row["iou"] for row in base), min(row["mse"] for row in base)
     ranked = sorted(by_place.items(), key=lambda item: -_mean(item[1], "iou"))
     lines = [
-        "| block | plug point | parameters | MFLOP | ms | runs | IoU | MSE | beyond the spread |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---|",
-        _line("no block", "", base, ""),
+        "| block | plug point | parameters | MFLOP | ms | gate | runs | IoU | gain | MSE | real |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+        _line("no block", "", base, base, ""),
     ]
     for (block, point), rows in ranked:
         beyond = [
@@ -92,20 +92,24 @@ def table(runs: list[Row]) -> str:
             if better and len(rows) >= len(base)
         ]
         verdict = ", ".join(beyond) or "no"
-        lines.append(_line(f"`{block}`", f"`{point}`", rows, verdict))
+        lines.append(_line(f"`{block}`", f"`{point}`", rows, base, verdict))
     return "\n".join(lines)
 
 
-def _line(name: str, point: str, rows: list[Row], verdict: str) -> str:
+def _line(name: str, point: str, rows: list[Row], base: list[Row], verdict: str) -> str:
     first = rows[0]
+    same = {row["seed"]: row["iou"] for row in base}
+    difference = statistics.mean(row["iou"] - same[row["seed"]] for row in rows)
     cells = [
         name,
         point,
         f"{first['parameters']}",
         f"{first['flops'] / 1e6:.1f}",
         f"{first['milliseconds']:.2f}",
+        "-" if first["gate"] is None else f"{first['gate']:+.3f}",
         f"{len(rows)}",
         _spread(rows, "iou", 4),
+        f"{difference:+.4f}" if point else "",
         _spread(rows, "mse", 5),
         verdict,
     ]

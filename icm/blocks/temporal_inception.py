@@ -24,6 +24,7 @@ class DilatedInception(nn.Module):
         self.convs = nn.ModuleList(
             nn.Conv2d(channels, width, (1, k), dilation=(1, dilation)) for k in KERNELS
         )
+        self.dilation = dilation
         self.reach = dilation * (KERNELS[-1] - 1)
         self.steps = steps
         left = max(steps, self.reach + 1) - self.reach
@@ -34,9 +35,12 @@ class DilatedInception(nn.Module):
         missing = max(0, self.reach + 1 - self.steps)
         padded_bcvt = F.pad(x_bcvt, (missing, 0))
         shortest = padded_bcvt.shape[-1] - self.reach
-        result_bcvt: Tensor = self.back(
-            torch.cat([conv(padded_bcvt)[..., -shortest:] for conv in self.convs], dim=1)
-        )
+        # Each kernel is given no more steps than its part of the cut result needs.
+        cut = [
+            conv(padded_bcvt[..., -(shortest + self.dilation * (kernel - 1)) :])
+            for kernel, conv in zip(KERNELS, self.convs, strict=True)
+        ]
+        result_bcvt: Tensor = self.back(torch.cat(cut, dim=1))
         return result_bcvt
 
 

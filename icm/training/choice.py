@@ -11,10 +11,12 @@ GATES = ("gate", "alpha", "beta")  # scalars that start at 0: of zero gates, of 
 
 
 def freeze_others(model: nn.Module, trained: tuple[str, ...]) -> None:
-    """Lets only the named layers of a model learn; with none named, all learn.
+    """Lets only the named layers of a model learn; with none named, nothing is changed.
+
+    All others are put into evaluation mode too, so that no running statistics of theirs follow.
 
     Args:
-        model: whose parameters' `requires_grad` is set.
+        model: whose parameters' `requires_grad` and whose modules' modes are set.
         trained: names of modules or parameters; a module may be without parameters.
 
     Raises:
@@ -27,8 +29,13 @@ def freeze_others(model: nn.Module, trained: tuple[str, ...]) -> None:
         raise ConfigError(
             f"trained: no layer '{unknown[0]}' (among others: {', '.join(near[:40])})"
         )
-    for name, parameter in model.named_parameters() if trained else ():
-        parameter.requires_grad_(f"{name}.".startswith(tuple(f"{layer}." for layer in trained)))
+    if not trained:
+        return
+    layers = tuple(f"{layer}." for layer in trained)
+    for name, module in model.named_modules():
+        module.training = f"{name}.".startswith(layers)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(f"{name}.".startswith(layers))
 
 
 def rate_groups(

@@ -126,8 +126,8 @@ def _small(config: TrainingConfig, workplace: Workplace) -> tuple[MattingModel, 
     model, about = untrained(config)
     if config.start_from is not None:
         _start(model, Path(config.start_from))
-    freeze_others(model, config.trained)
     model = model.to(workplace.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stub lacks it
+    freeze_others(model, config.trained)
     return model, about
 
 

@@ -66,8 +66,8 @@ def test_levels_of_a_pyramid_are_the_steps():
 def test_mutant_cut_at_the_wrong_end():
     assert_caught(
         temporal_inception,
-        "conv(padded_bcvt)[..., -shortest:]",
-        "conv(padded_bcvt)[..., :shortest]",
+        "[..., -(shortest + self.dilation * (kernel - 1)) :]",
+        "[..., : shortest + self.dilation * (kernel - 1)]",
         check_formula,
     )
 

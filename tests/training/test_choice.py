@@ -30,6 +30,9 @@ def learning(model: nn.Module) -> set[str]:
 def test_only_named_layers_learn_and_no_namesake() -> None:
     model = Model()
     freeze_others(model, ("network.fuse", "empty"))
+    modes = {name: module.training for name, module in model.named_modules()}
+    assert modes.pop("network.fuse") and modes.pop("empty")
+    assert not any(modes.values())  # running statistics of the others stay as well
     assert learning(model) == {"network.fuse.weight", "network.fuse.bias"}
 
 

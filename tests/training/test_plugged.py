@@ -34,7 +34,9 @@ def network() -> SmallNetwork:
 
 
 def features(batch: int, *, attention: bool) -> Features:
-    maps = tuple(torch.randn(batch, c, 32 >> i, 48 >> i) for c, i in zip(MAPS, (3, 2, 1)))
+    maps = tuple(
+        torch.randn(batch, c, 32 >> i, 48 >> i) for c, i in zip(MAPS, (3, 2, 1), strict=True)
+    )
     tokens = maps[0][0, 0].numel()
     maps_bhwn = (torch.rand(batch, 4, 6, tokens).softmax(dim=-1),) if attention else ()
     if attention:

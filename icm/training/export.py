@@ -19,7 +19,7 @@ from icm.training.sources import NOTED
 from icm.training.state import AVERAGED, BEST, Row
 from icm.weights.hashes import sha256_of
 
-NAMES = {"matting": "model", "published": "model", "refine": "refiner", "denoise": "backbone"}
+NAMES = {"refine": "refiner", "denoise": "backbone"}  # of weights files that are no whole model
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def export_run(
         raise WeightsError(f"{run} holds no weights of a training: name a folder of 'icm train'")
     measured = None if evaluation is None else read_evaluation(evaluation)
     out.mkdir(parents=True, exist_ok=True)
-    weights = out / f"{NAMES[config.objective]}.safetensors"
+    weights = out / f"{NAMES.get(config.objective, 'model')}.safetensors"
     shutil.copyfile(source, weights)
     exported = Exported(weights, sha256_of(weights))
     model = _model_file(config, name, weights)

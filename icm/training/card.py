@@ -19,6 +19,7 @@ MEASURES = {"iou": ("IoU at 0.5", 3), "mse": ("MSE", 4), "sad": ("SAD", 2), "gra
 LISTENS = 0.5  # of its IoU is what a model may keep with a wrong reference
 WHAT = {
     "matting": "A whole model: backbone and network.",
+    "presence": "A whole model: backbone and network, the presence head trained last.",
     "published": "The published head alone; its backbone, Stable Diffusion, is not in the file.",
     "refine": "The detail refiner of a model, which sharpens its alpha.",
     "denoise": "A backbone trained as a denoiser: a start for training, which mattes nothing yet.",

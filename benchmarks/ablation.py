@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
+from ablation_cost import STAGE, cost
 from ablation_pictures import (
     TrainingRows,
     ValidationRow,
@@ -32,10 +33,8 @@ from ablation_pictures import (
 )
 from ablation_table import BASELINE, best_blocks, finished, write_result
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
-from icm.blocks.catalogue import catalogue
+from icm.blocks.catalogue import catalogue, find_entry
 from icm.build import small_network
 from icm.config import load_config
 from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig, StageConfig
@@ -51,23 +50,34 @@ from icm.training.schedule import rate_factor
 
 CONFIG = Path(__file__).parents[1] / "configs" / "ablation.yaml"
 POINTS = {"map": "fusion.blocks", "guided": "fusion.guide", "pyramid": "fusion.merge"}
-STAGE = "decoder.stages[0].blocks"
 IN_A_STAGE = ("squeeze_excitation", "cbam")
 OWN_GATE = ("dual_position", "dual_channel")  # begin as the identity without another gate
 SEEDS = (0, 1, 2)
 BEST = 3
+OPEN = (  # cheap blocks that keep what they are given, so that the head may get used to them
+    "squeeze_excitation",
+    "cbam",
+    "efficient_channel",
+    "coordinate",
+    "triplet",
+    "graph_smoothing",
+    "prototype",
+)
 DRAWN = 1  # of a step's targets, that details are drawn of: they cost most
-PASSES = 15
 V = TypeVar("V")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A block at a plug point, trained with a seed; the baseline has neither."""
+    """A block at a plug point, trained with a seed; the baseline has neither.
+
+    `open` blocks stand there as they are, not behind a zero gate.
+    """
 
     block: str = BASELINE
     point: str = ""
     seed: int = SEEDS[0]
+    open: bool = False
 
     @property
     def fusion(self) -> FusionConfig:
@@ -85,7 +95,7 @@ class Run:
 
     @property
     def _config(self) -> BlockConfig:
-        gate = "none" if self.block in OWN_GATE else "zero"
+        gate = "none" if self.open or self.block in OWN_GATE else "zero"
         return BlockConfig(name=self.block, residual_gate=gate)
 
 
@@ -118,21 +128,27 @@ def main() -> None:
         with log.open("a", encoding="utf-8") as lines:
             lines.write(line + "\n")
         print(line, flush=True)
-        write_result(log, config, rows=len(training.alpha_b1hw), targets=len(validation))
+    untrained = validated(with_block(model, Run()).eval(), validation)
+    sizes = {"training_rows": len(training.alpha_b1hw), "validation_targets": len(validation)}
+    write_result(log, config, sizes | {"start": untrained})
 
 
 def planned(log: Path) -> Iterator[Run]:
     """The runs that are not in the log yet, one after the other; the last depend on the first."""
-    done = {(row["block"], row["point"], row["seed"]) for row in finished(log)}
+    done = {
+        Run(row["block"], row["point"], row["seed"], row.get("open", False))
+        for row in finished(log)
+    }
     first = [
         *(Run(seed=seed) for seed in SEEDS),
         *(Run(entry.name, POINTS[entry.contract]) for entry in catalogue()),
     ]
-    yield from (run for run in first if (run.block, run.point, run.seed) not in done)
+    yield from (run for run in first if run not in done)
     best = best_blocks(finished(log), BEST)
     then = [Run(block, point, seed) for block, point in best for seed in SEEDS[1:]]
     then += [Run(block, STAGE) for block in IN_A_STAGE]
-    yield from (run for run in then if (run.block, run.point, run.seed) not in done)
+    then += [Run(name, POINTS[find_entry(name).contract], open=True) for name in OPEN]
+    yield from (run for run in then if run not in done)
 
 
 def trained(
@@ -176,11 +192,16 @@ def trained(
         "block": run.block,
         "point": run.point,
         "seed": run.seed,
+        "open": run.open,
         "steps": config.steps,
         "loss": statistics.mean(losses[-100:]),
         "gate": gates[0] if gates else None,
         **validated(network, validation),
-        **(cost(network, run) if run.point else {"parameters": 0, "flops": 0, "milliseconds": 0}),
+        **(
+            cost(network, run.point)
+            if run.point
+            else {"parameters": 0, "flops": 0, "milliseconds": 0}
+        ),
         "training_cpu_seconds": round(spent, 1),
         "wall_seconds": round(time.perf_counter() - begun, 1),
     }
@@ -190,7 +211,7 @@ def with_block(model: MattingModel, run: Run) -> SmallNetwork:
     """A copy of the start's network with a block, which is random but for its gate."""
     torch.manual_seed(run.seed)
     channels = model.backbone.map_channels
-    config = SmallNetworkConfig(second_look=False)
+    config = SmallNetworkConfig(looks=1)
     network = small_network(config, channels, fusion=run.fusion, decoder=run.decoder)
     missing, unknown = network.load_state_dict(model.network.state_dict(), strict=False)
     new = {name.split(".")[0] for name in missing}
@@ -210,47 +231,6 @@ def validated(network: SmallNetwork, rows: list[ValidationRow]) -> dict[str, Any
         groups[row.set_name][row.group].append(_errors(found_b1hw, row.alpha_b1hw))
     sets = {name: _mean([_mean(pairs) for pairs in many.values()]) for name, many in groups.items()}
     return {**_named(_mean(list(sets.values()))), "sets": {n: _named(s) for n, s in sets.items()}}
-
-
-def cost(network: SmallNetwork, run: Run) -> dict[str, float]:
-    """Parameters, FLOPs and milliseconds of one core of a block in its place, at 256 px."""
-    generator = torch.Generator().manual_seed(0)
-
-    def drawn(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator)
-
-    places: dict[str, tuple[nn.Module, tuple[Any, ...]]] = {
-        "fusion.blocks": (network.refinement.blocks, (drawn(1, 128, 32, 32),)),
-        "fusion.guide": (
-            network.refinement.guide,
-            (
-                drawn(1, 128, 32, 32),
-                drawn(1, 1024, 160),
-                torch.ones(1, 1024, dtype=torch.bool),
-                (torch.arange(1024)[None] % 2).float(),
-            ),
-        ),
-        "fusion.merge": (
-            network.merge,
-            ((drawn(1, 192, 16, 16), drawn(1, 160, 32, 32), drawn(1, 64, 64, 64)),),
-        ),
-        STAGE: (network.stages[0], (drawn(1, 128, 64, 64),)),
-    }
-    module, inputs = places[run.point]
-    counter = FlopCounterMode(display=False)
-    taken: list[float] = []
-    with torch.inference_mode():
-        with sdpa_kernel(SDPBackend.MATH), counter:
-            module(*inputs)
-        for _ in range(PASSES):
-            begun = time.process_time()
-            module(*inputs)
-            taken.append(time.process_time() - begun)
-    return {
-        "parameters": sum(p.numel() for p in module.parameters()),
-        "flops": int(counter.get_total_flops()),
-        "milliseconds": round(statistics.median(taken) * 1e3, 2),
-    }
 
 
 def _loss(output: SmallOutput, alpha_b1hw: Tensor, weight_b1hw: Tensor) -> Tensor:

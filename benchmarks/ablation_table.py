@@ -39,20 +39,22 @@ def best_blocks(rows: list[Row], count: int) -> list[tuple[str, str]]:
     first = [
         row
         for row in rows
-        if row["block"] != BASELINE and row["seed"] == 0 and row["point"].startswith("fusion.")
+        if row["block"] != BASELINE
+        and row["seed"] == 0
+        and row["point"].startswith("fusion.")
+        and not row.get("open", False)
     ]
     ranked = sorted(first, key=lambda row: -row["iou"])
     return [(row["block"], row["point"]) for row in ranked[:count]]
 
 
-def write_result(log: Path, config: TrainingConfig, *, rows: int, targets: int) -> None:
-    """Writes benchmarks/ablation.json from a log."""
+def write_result(log: Path, config: TrainingConfig, facts: dict[str, Any]) -> None:
+    """Writes benchmarks/ablation.json from a log, with what else is known of the runs."""
     result = {
         "command": shlex.join(["python", *sys.argv]),
         "machine": machine(),
         "config": config.model_dump(mode="json", exclude_defaults=True),
-        "training_rows": rows,
-        "validation_targets": targets,
+        **facts,
         "runs": finished(log),
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -73,8 +75,9 @@ def table(runs: list[Row]) -> str:
     """Markdown: one line a block and plug point, the best IoU first, the baseline on top."""
     by_place: dict[tuple[str, str], list[Row]] = {}
     for row in runs:
-        by_place.setdefault((row["block"], row["point"]), []).append(row)
-    base = by_place.pop((BASELINE, ""))
+        name = f"`{row['block']}`" + (", open" if row.get("open", False) else "")
+        by_place.setdefault((name, row["point"]), []).append(row)
+    base = by_place.pop((f"`{BASELINE}`", ""))
     high, low = max(row["iou"] for row in base), min(row["mse"] for row in base)
     ranked = sorted(by_place.items(), key=lambda item: -_mean(item[1], "iou"))
     lines = [
@@ -92,7 +95,7 @@ def table(runs: list[Row]) -> str:
             if better and len(rows) >= len(base)
         ]
         verdict = ", ".join(beyond) or "no"
-        lines.append(_line(f"`{block}`", f"`{point}`", rows, base, verdict))
+        lines.append(_line(block, f"`{point}`", rows, base, verdict))
     return "\n".join(lines)
 
 

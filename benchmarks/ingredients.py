@@ -75,7 +75,7 @@ def trained(row: Row, arguments: argparse.Namespace) -> tuple[Path, Path]:
         "format_version": 1,
         "name": "ingredients",
         "backbone": {"kind": "small"},
-        "network": {"kind": "small", "without": list(row.without), "second_look": False},
+        "network": {"kind": "small", "without": list(row.without), "looks": 1},
         "input": {"size": 2 * SIZE, "shape": "aspect"},
         "finish": {"method": "bicubic", "present_threshold": 0},
     }

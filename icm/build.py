@@ -186,7 +186,7 @@ def small_network(
         width=config.width,
         readers=config.readers,
         decoder_width=config.decoder_width,
-        second_look=config.second_look,
+        looks=config.looks,
         without=config.without,
         merge=build_merge(fusion, (config.width, *map_channels[1:])),
         refinement=build_refinement(fusion, config.decoder_width, map_channels[1]),

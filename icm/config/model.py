@@ -54,8 +54,11 @@ class SmallNetworkConfig(Config):
     without: tuple[Literal["similarity", "ridge", "colour", "propagation"], ...] = Field(
         (), description="ingredients of the guidance that are left out, to measure their worth"
     )
-    second_look: bool = Field(
-        True, description="match once more, with what was found in the target as a reference"
+    looks: int = Field(
+        2,
+        ge=1,
+        le=8,
+        description="how often to match; each time with what was found as one more reference",
     )
 
 

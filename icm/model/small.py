@@ -60,7 +60,7 @@ class SmallOutput:
         coarse_b1hw: of alpha, at 1/8.
         guidance: the few-shot guidance.
         present_b: logit of the object's being there.
-        first: the first look, where there was a second one.
+        first: the first look, where there were more.
     """
 
     logit_b1hw: Tensor
@@ -109,9 +109,10 @@ class SmallNetwork(nn.Module):
         width: of the tokens at 1/16.
         readers: number of cross-attention blocks.
         decoder_width: channels at 1/8 and (half of it) at 1/4.
-        second_look: the target, with what was found in it, becomes a reference beside the given
-            ones, and everything is done again: objects resemble themselves most (*Self-Support
-            Few-Shot Semantic Segmentation*, ECCV 2022, arXiv 2207.11549).
+        looks: how often everything before the details is done; from the second look on the target,
+            with what was found in it before, is a reference beside the given ones: objects
+            resemble themselves most (*Self-Support Few-Shot Semantic Segmentation*, ECCV 2022,
+            arXiv 2207.11549).
         without: ingredients of the guidance that are left out, to measure what they are worth.
         merge: a pyramid block over tokens at 1/16 and maps at 1/8 and 1/4, which keeps their
             widths; none in the bundled model, nor of the next two.
@@ -126,7 +127,7 @@ class SmallNetwork(nn.Module):
         width: int = 192,
         readers: int = 2,
         decoder_width: int = 128,
-        second_look: bool = True,
+        looks: int = 2,
         without: Sequence[str] = (),
         merge: nn.Module | None = None,
         refinement: Refinement | None = None,
@@ -134,7 +135,7 @@ class SmallNetwork(nn.Module):
     ) -> None:
         super().__init__()
         coarse, middle, fine = map_channels
-        self.second_look = second_look
+        self.looks = looks
         self.correspondence = FewShotCorrespondence(map_channels, without=without)
         self.token = nn.Conv2d(coarse, width, 1)
         self.guide = nn.Conv2d(GUIDANCE_CHANNELS, width, 1)
@@ -183,9 +184,9 @@ class SmallNetwork(nn.Module):
     def predict(self, target: Features, examples: Sequence[Example]) -> SmallOutput:
         """Logits and guidance, for the losses."""
         sketch = self.sketch(target, examples)
-        first = None
-        if self.second_look:
-            first, own = sketch, _own_example(target, sketch.coarse_b1hw)
+        first = sketch if self.looks > 1 else None
+        for _ in range(self.looks - 1):
+            own = _own_example(target, sketch.coarse_b1hw)
             sketch = self.sketch(target, [*examples, own], first)
         logit_b1hw = self._decode(target, sketch)
         return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, sketch.present_b, first)

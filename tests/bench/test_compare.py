@@ -41,7 +41,7 @@ def test_both_paths_agree_on_random_weights(tmp_path, capsys):
 
 
 def test_wrong_calls_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="use --model sd21$"):
+    with pytest.raises(ConfigError, match=r"use --model sd21$"):
         _run("--model", "small")
     with pytest.raises(ConfigError, match="unknown path 'int8'"):
         _run("--model", "tiny", "--paths", "published,int8")

@@ -211,6 +211,6 @@ def test_training_puts_the_named_blocks_into_the_model():
     plain = parse_config(TrainingConfig, values, source="test")
     text = "fusion.blocks=[{name: cbam, options: {reduction: 8}}]"
     named = parse_config(TrainingConfig, apply_overrides(values, [text]), source="test")
-    new = set(untrained(named).state_dict()) - set(untrained(plain).state_dict())
+    new = set(untrained(named)[0].state_dict()) - set(untrained(plain)[0].state_dict())
     assert len(new) == 3
     assert all(name.startswith("network.refinement.blocks.0.") for name in new)

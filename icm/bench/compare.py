@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from icm.bench.routes import PUBLISHED, Route, make_pair, make_route, with_random_weights
@@ -16,6 +17,7 @@ from icm.config.model import ModelConfig
 from icm.errors import ConfigError
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+DEVIATIONS = (0.05, 0.1)  # of alpha, at which random weights are compared as well
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ def compare(config: ModelConfig, plan: Plan) -> dict[str, Any]:
             "loaded_gibibytes": route.loaded_gibibytes,
             "alpha_deviation": round(float(alphas[name].std()), 4),
             **(_agreement(alphas[name], alphas[PUBLISHED]) if _comparable(name, plan) else {}),
+            **(
+                {"with_a_smaller_last_layer": _at_deviations(alphas[name], alphas[PUBLISHED])}
+                if _comparable(name, plan) and plan.random is not None
+                else {}
+            ),
             **(_operations(route) if plan.count else {}),
         }
         for name, route in routes.items()
@@ -120,6 +127,29 @@ def _agreement(alpha: Tensor, published: Tensor) -> dict[str, float]:
             f"{float(difference.mean() / published.std()):.3g}"
         ),
     }
+
+
+def _at_deviations(alpha: Tensor, published: Tensor) -> list[dict[str, float]]:
+    """The same comparison, had the random last layer been scaled to other deviations of alpha.
+
+    The last layer is linear and runs in float32, so a scale on its weights is a scale on logits.
+    """
+    logits = {
+        name: torch.logit(a.double(), eps=1e-7)
+        for name, a in {"ours": alpha, "published": published}.items()
+    }
+    rows = []
+    for wanted in DEVIATIONS:
+        low, high = 0.0, 1.0
+        for _ in range(40):  # alpha's deviation grows with the scale
+            scale = (low + high) / 2
+            if float((scale * logits["published"]).sigmoid().std()) < wanted:
+                low = scale
+            else:
+                high = scale
+        ours, theirs = ((high * logits[name]).sigmoid() for name in ("ours", "published"))
+        rows.append({"alpha_deviation": round(float(theirs.std()), 4), **_agreement(ours, theirs)})
+    return rows
 
 
 def _operations(route: Route) -> dict[str, float]:

@@ -6,7 +6,9 @@ import argparse
 import json
 
 import pytest
+import torch
 
+from icm.bench import compare
 from icm.cli import bench
 from icm.errors import ConfigError, InputError, OutputError
 
@@ -28,6 +30,10 @@ def test_both_paths_agree_on_random_weights(tmp_path, capsys):
     assert all(values["alpha_deviation"] > 0.05 for values in paths.values())
     assert paths["float32"]["alpha_difference_max"] < 1e-4
     assert 0 < paths["bfloat16"]["alpha_difference_mean"] < 5e-3
+    smaller = paths["bfloat16"]["with_a_smaller_last_layer"]
+    assert [row["alpha_deviation"] for row in smaller] == [0.05, 0.1]
+    means = [row["alpha_difference_mean"] for row in smaller]
+    assert 0 < means[0] < means[1] < paths["bfloat16"]["alpha_difference_mean"]
     for values in paths.values():
         assert set(values["seconds"]) == {"encoder", "unet", "head", "total"}
         assert len(values["total_seconds_of_each_run"]) == 2
@@ -38,6 +44,28 @@ def test_both_paths_agree_on_random_weights(tmp_path, capsys):
     written = {p: p.stat().st_mtime_ns for p in (tmp_path / "weights").rglob("*.safetensors")}
     assert _run(*words, "--random", str(tmp_path / "weights"), "--paths", "float32") == 0
     assert written == {p: p.stat().st_mtime_ns for p in written}
+
+
+def test_a_smaller_last_layer_is_what_its_scale_on_the_weights_would_give():
+    generator = torch.Generator().manual_seed(0)
+    x_bchw = torch.randn(1, 8, 32, 32, generator=generator)
+    last = torch.nn.Conv2d(8, 1, 1, bias=False)
+    rounded_bchw = x_bchw.bfloat16().float()
+    with torch.no_grad():
+        ours, theirs = last(rounded_bchw).sigmoid(), last(x_bchw).sigmoid()
+    row = compare._at_deviations(ours, theirs)[1]
+    low, high = 0.0, 1.0
+    with torch.no_grad():
+        weight = last.weight.clone()
+        for _ in range(30):
+            last.weight.copy_(weight * (low + high) / 2)
+            if last(x_bchw).sigmoid().std() < 0.1:
+                low = (low + high) / 2
+            else:
+                high = (low + high) / 2
+        difference = (last(rounded_bchw).sigmoid() - last(x_bchw).sigmoid()).abs()
+    assert row["alpha_difference_mean"] == pytest.approx(float(difference.mean()), rel=1e-2)
+    assert row["alpha_difference_max"] == pytest.approx(float(difference.max()), rel=1e-2)
 
 
 def test_wrong_calls_are_refused(tmp_path):

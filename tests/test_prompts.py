@@ -82,7 +82,7 @@ def test_scribbles_are_masks_of_strokes(matting: icm.Matting) -> None:
 def test_several_references_may_be_marked_in_different_ways(matting: icm.Matting) -> None:
     painted = np.zeros((60, 80), np.uint8)
     painted[10:30, 40:60] = 255
-    assert len(matting.reference([(disc(), POINTS), (disc(), painted)]).examples) == 2
+    assert len(matting.reference([(disc(), POINTS), (disc(), painted)]).thumbnails) == 2
 
 
 def test_points_refer_to_the_upright_view(matting: icm.Matting) -> None:

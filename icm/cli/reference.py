@@ -28,7 +28,7 @@ def run(arguments: Namespace) -> int:
     """Writes the reference file and says where it is."""
     reference = load_reference(load_model(arguments), arguments)
     path = reference.save(arguments.out)
-    count = len(reference.examples)
+    count = len(reference.thumbnails)
     photographs = "1 photograph" if count == 1 else f"{count} photographs"
     print(f"{path}: {photographs}, for the model '{reference.model}'")
     return 0

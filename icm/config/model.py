@@ -84,6 +84,16 @@ class InputConfig(Config):
     most_elongated: float = Field(
         2.0, ge=1, le=16, description="aspect: a picture longer than this is stretched to it"
     )
+    closer_reference: float | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="a reference is also shown as the part about a small object, its side so many "
+        "times the object's; null: only whole",
+    )
+    closer_target: float | None = Field(
+        None, ge=1, le=16, description="likewise a target, about what was found at the first look"
+    )
 
 
 class FinishConfig(Config):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import lru_cache
 from traceback import clear_frames
 
@@ -18,6 +19,7 @@ from icm.build import Built
 from icm.config.model import ModelConfig
 from icm.errors import DeviceMemoryError, InputError
 from icm.images import Picture, PictureSource, mask_of, read_image, read_mask, resize
+from icm.pipeline.closer import joined, part_about, shown
 from icm.pipeline.preparation import (
     check_visible,
     input_size,
@@ -110,7 +112,7 @@ class Matting:
             raise InputError("give each of several reference pictures its own mask, in pairs")
         marked = [self._marked(*_pair(pair)) for pair in pairs]
         return Reference(
-            examples=tuple(example for example, _ in marked),
+            examples=tuple(example for examples, _ in marked for example in examples),
             thumbnails=tuple(thumbnail for _, thumbnail in marked),
             model=self.config.name,
             fingerprint=self.fingerprint,
@@ -150,26 +152,18 @@ class Matting:
 
     def _marked(
         self, image: PictureSource, mask: Marks | None
-    ) -> tuple[Example, NDArray[np.uint8]]:
+    ) -> tuple[list[Example], NDArray[np.uint8]]:
         picture = read_image(image)
         if isinstance(mask, Points | Scribbles):
             return self._grown(picture, mask)
         mask_hw = mask_of(picture) if mask is None else read_mask(mask, picture.size)
-        size = self.input_size(picture)
-        small_mask_hw = resize(mask_hw, size)
-        check_visible(small_mask_hw, picture.name or "the reference")
-        noise = self._noise(*size)
-        with self._running():
-            example = self._built.model.example(
-                self._tensor([picture.at(size)]),
-                torch.from_numpy(small_mask_hw)[None, None].to(self.device),
-                noise,
-            )
-        return on_cpu(example), thumbnail(picture, mask_hw)
+        check_visible(resize(mask_hw, self.input_size(picture)), picture.name or "the reference")
+        examples = [self._example(picture, mask_hw), *self._closer_example(picture, mask_hw)]
+        return examples, thumbnail(picture, mask_hw)
 
     def _grown(
         self, picture: Picture, marks: Points | Scribbles
-    ) -> tuple[Example, NDArray[np.uint8]]:
+    ) -> tuple[list[Example], NDArray[np.uint8]]:
         """As `_marked`, with the mask grown from what the backbone sees of the picture."""
         size = self.input_size(picture)
         seeds = seeds_of(marks, picture.size, size)
@@ -180,19 +174,50 @@ class Matting:
             mask_hw = grown_mask(features, seeds)
         warn_of_extremes(mask_hw, picture.name or "the reference")
         mask_b1hw = torch.from_numpy(mask_hw)[None, None].to(self.device)
-        return on_cpu(Example(features, mask_b1hw)), thumbnail(picture, mask_hw)
+        examples = [on_cpu(Example(features, mask_b1hw)), *self._closer_example(picture, mask_hw)]
+        return examples, thumbnail(picture, mask_hw)
+
+    def _example(self, picture: Picture, mask_hw: NDArray[np.float32]) -> Example:
+        size = self.input_size(picture)
+        with self._running():
+            example = self._built.model.example(
+                self._tensor([picture.at(size)]),
+                torch.from_numpy(resize(mask_hw, size))[None, None].to(self.device),
+                self._noise(*size),
+            )
+        return on_cpu(example)
+
+    def _closer_example(self, picture: Picture, mask_hw: NDArray[np.float32]) -> list[Example]:
+        """The part about a small object as one more example, where the configuration asks."""
+        times = self.config.input.closer_reference
+        part = part_about(mask_hw, times) if times is not None else None
+        if part is None:
+            return []
+        return [self._example(shown(picture, part), mask_hw[part.pixels(mask_hw.shape)])]
 
     def predict(self, pictures: Sequence[Picture], reference: Reference) -> list[Prediction]:
         """One pass over pictures of the same input size; results on the CPU, each of batch 1.
 
-        With `input_size` and `finish` it is what `stream` is made of, for callers that schedule the
+        Small objects are looked at once more, closer, where the configuration asks for it. With
+        `input_size` and `finish` it is what `stream` is made of, for callers that schedule the
         work themselves.
         """
+        examples = [on_device(example, self.device) for example in reference.examples]
+        first = self._pass(pictures, examples)
+        times = self.config.input.closer_target
+        if times is None:
+            return first
+        return [
+            self._closer(picture, prediction, examples, times)
+            for picture, prediction in zip(pictures, first, strict=True)
+        ]
+
+    def _pass(self, pictures: Sequence[Picture], examples: list[Example]) -> list[Prediction]:
         size = self.input_size(pictures[0])
         with self._running():
             prediction = self._built.model(
                 self._tensor([picture.at(size) for picture in pictures]),
-                [on_device(example, self.device) for example in reference.examples],
+                examples,
                 self._noise(*size),
             )
         fields = [
@@ -202,6 +227,20 @@ class Matting:
             Prediction(*(values[index : index + 1] for values in fields))
             for index in range(len(pictures))
         ]
+
+    def _closer(
+        self, picture: Picture, first: Prediction, examples: list[Example], times: float
+    ) -> Prediction:
+        """The prediction, its alpha joined with that of the part about a small object."""
+        if float(first.confidence_b[0]) < self.config.finish.present_threshold:
+            return first
+        alpha_hw = first.alpha_b1hw[0, 0].numpy()
+        part = part_about(alpha_hw, times)
+        if part is None:
+            return first
+        (second,) = self._pass([shown(picture, part)], examples)
+        alpha_hw = joined(alpha_hw, second.alpha_b1hw[0, 0].numpy(), part)
+        return replace(first, alpha_b1hw=torch.from_numpy(alpha_hw)[None, None])
 
     def finish(self, picture: Picture, prediction: Prediction) -> Matte:
         """From the network's prediction to a matte at the picture's own size."""

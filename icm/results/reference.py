@@ -27,7 +27,8 @@ class Reference:
     """One or several marked photographs of an object, as a model sees them.
 
     Attributes:
-        examples: features (batch 1, float32, on the CPU) and mask of each photograph.
+        examples: features (batch 1, float32, on the CPU) and mask of each photograph, and of the
+            closer looks at those with a small object.
         thumbnails: uint8 h w 4 of each photograph, small; alpha is the mask.
         model: name of the model that computed them.
         fingerprint: of its configuration and weights; another model's reference is of no use.
@@ -62,12 +63,11 @@ class Reference:
         if path.suffix != SUFFIX:
             path = path.with_name(path.name + SUFFIX)
         tensors: dict[str, Tensor] = {}
-        for index, (example, thumbnail) in enumerate(
-            zip(self.examples, self.thumbnails, strict=True)
-        ):
+        for index, thumbnail in enumerate(self.thumbnails):
+            tensors[f"{index}.thumbnail"] = torch.from_numpy(thumbnail)
+        for index, example in enumerate(self.examples):
             tensors[f"{index}.image"] = example.features.image_b3hw
             tensors[f"{index}.mask"] = example.mask_b1hw
-            tensors[f"{index}.thumbnail"] = torch.from_numpy(thumbnail)
             for level, map_bchw in enumerate(example.features.maps):
                 tensors[f"{index}.map.{level}"] = map_bchw
         header = {
@@ -75,6 +75,7 @@ class Reference:
             "model": self.model,
             "fingerprint": self.fingerprint,
             "references": len(self.examples),
+            "photographs": len(self.thumbnails),
             "maps": len(self.examples[0].features.maps),
         }
         contiguous = {name: value.contiguous() for name, value in tensors.items()}
@@ -140,8 +141,9 @@ def _assembled(header: dict[str, object], tensors: dict[str, Tensor], path: Path
             )
             for index in range(count)
         )
-        thumbnails = tuple(tensors[f"{index}.thumbnail"].numpy() for index in range(count))
-        if not examples:
+        photographs = int(str(header["photographs"]))
+        thumbnails = tuple(tensors[f"{index}.thumbnail"].numpy() for index in range(photographs))
+        if not examples or not thumbnails:
             raise ValueError("no photographs")
         return Reference(examples, thumbnails, str(header["model"]), str(header["fingerprint"]))
     except (KeyError, ValueError) as error:

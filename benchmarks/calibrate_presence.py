@@ -6,7 +6,8 @@ Every second group of each set is used for calibration: a logistic regression of
 and shift of the head's logit, Platt 1999) on pairs that show the object, pairs with a reference of
 another kind, and the listed absent pairs, the two answers weighted equally. The scale and the shift
 are folded into the head's last layer, so that `confidence` is a probability for pairs of which half
-show the object. The threshold keeps the share of present pairs that is asked for.
+show the object. The threshold is the lowest at which the share of absent pairs that is asked for is
+judged not present, on the calibration half.
 """
 
 from __future__ import annotations
@@ -124,7 +125,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("weights", help="of the small model")
     parser.add_argument("--data", type=Path, required=True, help="validation folder")
-    parser.add_argument("--keep", type=float, default=0.93, help="share of present pairs to keep")
+    parser.add_argument(
+        "--reject", type=float, default=0.85, help="share of absent pairs to judge not present"
+    )
     parser.add_argument("-o", "--out", type=Path, help="calibrated weights")
     parser.add_argument("--result", type=Path, default=Path("benchmarks/presence.json"))
     arguments = parser.parse_args()
@@ -133,7 +136,8 @@ def main() -> None:
     present = np.array([row.logit for row in fitted if row.part == "present"])
     missing = np.array([row.logit for row in fitted if row.part != "present"])
     scale, shift = platt(present, missing)
-    border = float(np.quantile(present, 1 - arguments.keep)) * scale + shift
+    absent = np.array([row.logit for row in fitted if row.part == "absent"])
+    border = float(np.quantile(absent, arguments.reject)) * scale + shift
     threshold = round(float(1 / (1 + np.exp(-border))), 3)
     result = {
         "command": f"python benchmarks/calibrate_presence.py {arguments.weights} --data DATA/val",
@@ -141,7 +145,7 @@ def main() -> None:
         "scale": scale,
         "shift": shift,
         "threshold": threshold,
-        "kept of the present pairs of the calibration half": arguments.keep,
+        "wanted: absent pairs of the calibration half judged not present": arguments.reject,
         **{
             half: summary([row for row in rows if row.half == half], threshold, scale, shift)
             for half in ("calibration", "report")

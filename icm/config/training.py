@@ -28,6 +28,12 @@ class TrainingConfig(Config):
     decoder: DecoderConfig = DecoderConfig()
     pairs: PairSettings = PairSettings()
     ramp: DifficultyRamp = DifficultyRamp()
+    looks: int | None = Field(
+        None,
+        ge=1,
+        le=8,
+        description="small: how often to match while training; null: as the model does",
+    )
     distinct_batches: PositiveInt | None = Field(
         None, description="batches before the same ones come again; None: never"
     )

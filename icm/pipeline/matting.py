@@ -51,6 +51,7 @@ from icm.results import (
 from icm.results.reference import check_model
 
 UNKNOWN = 0.5  # in a trimap
+SUREST = 1e-6  # a confidence nearer to 0 or 1 counts as this
 NOISE_SIZES = 64  # input sizes whose noise is kept
 
 
@@ -231,16 +232,22 @@ class Matting:
     def _closer(
         self, picture: Picture, first: Prediction, examples: list[Example], times: float
     ) -> Prediction:
-        """The prediction, its alpha joined with that of the part about a small object."""
-        if float(first.confidence_b[0]) < self.config.finish.present_threshold:
-            return first
+        """The prediction, joined with that of the part about a small object.
+
+        Of a confidence both looks have a say: the mean of their logits.
+        """
         alpha_hw = first.alpha_b1hw[0, 0].numpy()
         part = part_about(alpha_hw, times)
         if part is None:
             return first
         (second,) = self._pass([shown(picture, part)], examples)
         alpha_hw = joined(alpha_hw, second.alpha_b1hw[0, 0].numpy(), part)
-        return replace(first, alpha_b1hw=torch.from_numpy(alpha_hw)[None, None])
+        logits = [torch.logit(p.confidence_b.double(), eps=SUREST) for p in (first, second)]
+        return replace(
+            first,
+            alpha_b1hw=torch.from_numpy(alpha_hw)[None, None],
+            confidence_b=((logits[0] + logits[1]) / 2).sigmoid().float(),
+        )
 
     def finish(self, picture: Picture, prediction: Prediction) -> Matte:
         """From the network's prediction to a matte at the picture's own size."""

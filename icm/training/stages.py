@@ -196,8 +196,12 @@ def untrained(stage: TrainingConfig) -> tuple[MattingModel, ModelConfig]:
             "trains only that"
         )
     backbone = small_backbone(config.backbone)
+    looks = config.network.looks if stage.looks is None else stage.looks
     network = small_network(
-        config.network, backbone.map_channels, fusion=config.fusion, decoder=config.decoder
+        config.network.model_copy(update={"looks": looks}),
+        backbone.map_channels,
+        fusion=config.fusion,
+        decoder=config.decoder,
     )
     return MattingModel(backbone, network), config
 

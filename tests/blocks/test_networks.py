@@ -214,3 +214,10 @@ def test_training_puts_the_named_blocks_into_the_model():
     new = set(untrained(named)[0].state_dict()) - set(untrained(plain)[0].state_dict())
     assert len(new) == 3
     assert all(name.startswith("network.refinement.blocks.0.") for name in new)
+
+
+def test_a_stage_says_how_often_to_look_and_else_the_model_does():
+    values = {"objective": "matting", "steps": 1}
+    stages = [TrainingConfig(**values, looks=looks) for looks in (None, 1, 5)]
+    looks = [untrained(stage)[0].network.looks for stage in stages]
+    assert looks == [read_model_config("small").network.looks, 1, 5]

@@ -76,6 +76,9 @@ class FewShotGuidance:
     tokens: FewShotTokens
 
 
+KeptTokens = dict[int, tuple[Tensor, FewShotTokens]]
+
+
 class FewShotCorrespondence(nn.Module):
     """Guidance channels from features and colours of references and target.
 
@@ -133,9 +136,11 @@ class FewShotCorrespondence(nn.Module):
             palette_bnc=F.normalize(_flat(self.palette(colour_bchw.to(middle.dtype))), dim=-1),
         )
 
-    def reference(self, examples: Sequence[Example]) -> FewShotReference:
-        """Joins references, whose sizes may differ, along their tokens."""
-        tokens = [self.tokens(example.features) for example in examples]
+    def reference(
+        self, examples: Sequence[Example], kept: KeptTokens | None = None
+    ) -> FewShotReference:
+        """Joins references, whose sizes may differ, along their tokens; `kept` as in `forward`."""
+        tokens = [self._kept(example.features, kept) for example in examples]
         masks = [_pooled(example, level=1) for example in examples]
         fine_masks = [_pooled(example, level=2) for example in examples]
         mask_bm, fine_mask_bm = torch.cat(masks, dim=1), torch.cat(fine_masks, dim=1)
@@ -149,10 +154,28 @@ class FewShotCorrespondence(nn.Module):
         fine_valid_bm = torch.ones_like(fine_mask_bm, dtype=torch.bool)
         return FewShotReference(joined, mask_bm, valid_bm, fine_mask_bm, fine_valid_bm)
 
-    def forward(self, target: Features, reference: FewShotReference) -> FewShotGuidance:
-        """Guidance for targets; `reference` has the same batch, or a batch of 1."""
+    def _kept(self, features: Features, kept: KeptTokens | None) -> FewShotTokens:
+        if kept is None:
+            return self.tokens(features)
+        key = id(features.maps[0])
+        if key not in kept:
+            # The map is kept as well: the identity of one that is gone could come again.
+            kept[key] = features.maps[0], self.tokens(features)
+        return kept[key][1]
+
+    def forward(
+        self, target: Features, reference: FewShotReference, kept: KeptTokens | None = None
+    ) -> FewShotGuidance:
+        """Guidance for targets.
+
+        Args:
+            target: a batch of targets.
+            reference: of the same batch, or a batch of 1.
+            kept: tokens by the identity of their features, for several looks at the same
+                pictures; new ones are added.
+        """
         height = target.maps[1].shape[-2]
-        mine, theirs = self.tokens(target), reference.tokens
+        mine, theirs = self._kept(target, kept), reference.tokens
         mask_bm = reference.mask_bm
         channels = self._similarity(mine, theirs, mask_bm)
         palette_bnm = einsum(mine.palette_bnc, theirs.palette_bnc, "b n c, b m c -> b n m")

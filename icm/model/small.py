@@ -21,6 +21,7 @@ from icm.correspondence.few_shot import (
     GUIDANCE_CHANNELS,
     FewShotCorrespondence,
     FewShotGuidance,
+    KeptTokens,
 )
 from icm.model.comparison import PresenceHead, evidence
 from icm.results import Example, Features, Prediction
@@ -183,21 +184,28 @@ class SmallNetwork(nn.Module):
 
     def predict(self, target: Features, examples: Sequence[Example]) -> SmallOutput:
         """Logits and guidance, for the losses."""
-        sketch = self.sketch(target, examples)
+        kept: KeptTokens = {}
+        examples = [_expanded(example, target.batch) for example in examples]
+        sketch = self.sketch(target, examples, kept=kept)
         first = sketch if self.looks > 1 else None
         for _ in range(self.looks - 1):
             own = _own_example(target, sketch.coarse_b1hw)
-            sketch = self.sketch(target, [*examples, own], first)
+            sketch = self.sketch(target, [*examples, own], first, kept=kept)
         logit_b1hw = self._decode(target, sketch)
         return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, sketch.present_b, first)
 
     def sketch(
-        self, target: Features, examples: Sequence[Example], first: SmallSketch | None = None
+        self,
+        target: Features,
+        examples: Sequence[Example],
+        first: SmallSketch | None = None,
+        *,
+        kept: KeptTokens | None = None,
     ) -> SmallSketch:
         """Everything but the details; presence is that of a first look, if there was one."""
         examples = [_expanded(example, target.batch) for example in examples]
-        reference = self.correspondence.reference(examples)
-        guidance = self.correspondence(target, reference)
+        reference = self.correspondence.reference(examples, kept)
+        guidance = self.correspondence(target, reference, kept)
         guide_bchw = guidance.map_bchw.to(target.maps[0].dtype)
         token_bchw = self._read(target, guide_bchw, examples)
         merged_bchw, middle, fine = self.merge((token_bchw, *target.maps[1:]))

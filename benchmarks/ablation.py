@@ -40,13 +40,13 @@ from icm.config import load_config
 from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig, StageConfig
 from icm.config.model import SmallNetworkConfig
 from icm.config.training import TrainingConfig
-from icm.model.matting import MattingModel
-from icm.model.small import SmallNetwork, SmallOutput
-from icm.training.choice import GATES, freeze_others, rate_groups
-from icm.training.loop import GRADIENT_LIMIT
-from icm.training.objective import matting_objective
-from icm.training.plugged import predict
-from icm.training.schedule import rate_factor
+from icm.models.matting_model import MattingModel
+from icm.models.small.network import SmallNetwork, SmallOutput
+from icm.research.training.loop import GRADIENT_LIMIT
+from icm.research.training.objectives.small_losses import matting_objective
+from icm.research.training.plugged import predict
+from icm.research.training.schedule import rate_factor
+from icm.research.training.trainable import GATES, freeze_others, rate_groups
 
 CONFIG = Path(__file__).parents[1] / "configs" / "ablation.yaml"
 POINTS = {"map": "fusion.blocks", "guided": "fusion.guide", "pyramid": "fusion.merge"}

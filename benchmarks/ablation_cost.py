@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from icm.model.small import SmallNetwork
+from icm.models.small.network import SmallNetwork
 
 STAGE = "decoder.stages[0].blocks"
 PASSES = 15

@@ -1,6 +1,7 @@
 """Training rows and validation rows of the ablation: computed once by the frozen layers, kept.
 
-The frozen layers are the backbone and the network up to its plug points (`icm.training.plugged`).
+The frozen layers are the backbone and the network up to its plug points
+(`icm.research.training.plugged`).
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from torch import Tensor
 from icm.build import small_backbone, small_network
 from icm.config.model import InputConfig, SmallBackboneConfig, SmallNetworkConfig
 from icm.config.training import TrainingConfig
-from icm.data.batches import PairBatches
-from icm.evaluation import read_validation
-from icm.evaluation.groups import Sample
+from icm.engine.preparation import input_size
 from icm.images import resize
-from icm.model.matting import MattingModel
-from icm.pipeline.preparation import input_size
+from icm.models.matting_model import MattingModel
+from icm.research.data.batches import PairBatches
+from icm.research.evaluation import read_validation
+from icm.research.evaluation.groups import Sample
+from icm.research.training.checkpoint import load_matching_weights
+from icm.research.training.plugged import Inputs, inputs_of, joined
 from icm.results import Example, Features
-from icm.training.checkpoint import load_matching_weights
-from icm.training.plugged import Inputs, inputs_of, joined
 
 DRAWN_TOGETHER = 8
 STRIDE = 16  # of the backbone

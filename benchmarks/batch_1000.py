@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import icm
-from icm.batch import Group, Outcome, Request, Stop, find_pictures, run_folder
 from icm.config.batch import BatchConfig
+from icm.engine import Group, Outcome, Request, Stop, find_pictures, run_folder
 
 SIZE = (240, 320)
 MARKS = (10, 100, 500)

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
-from icm.bench.stages import machine
-from icm.evaluation.groups import Group, Sample, wrong_reference
-from icm.evaluation.validation import read_validation
 from icm.images import read_image
-from icm.pipeline import Matting, load
+from icm.matting import Matting, load
+from icm.research.bench.stages import machine
+from icm.research.evaluation.groups import Group, Sample, wrong_reference
+from icm.research.evaluation.validation import read_validation
 
 LAST_LAYER = "network.presence.judge.2"
 STEPS = 2000

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.finishing import full_resolution_alpha, guided_upsampling
 from icm.images import read_image, resize
-from icm.refine import full_resolution_alpha, guided_upsampling
 
 Map = NDArray[np.float32]
 

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 import yaml
 
-from icm.bench.stages import machine
 from icm.config.training import TrainingConfig
-from icm.evaluation.validation import read_validation
-from icm.metrics import agreement, alpha_errors
-from icm.pipeline import load
-from icm.training.stages import train
+from icm.matting import load
+from icm.research.bench.stages import machine
+from icm.research.evaluation.validation import read_validation
+from icm.research.metrics import agreement, alpha_errors
+from icm.research.training.stages import train
 
 SIZE = 96
 TARGETS = 2  # of each group

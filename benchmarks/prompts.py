@@ -22,10 +22,10 @@ import torch
 from numpy.typing import NDArray
 
 import icm
+from icm.engine.grown_mask import rough_scores, sharpened
 from icm.functional import resize as resize_map
 from icm.functional.growing import spread_seeds
 from icm.images import read_image, read_mask, resize
-from icm.refine.growing import rough_scores, sharpened
 from icm.results import Features, Points, Scribbles, Seeds, seeds_of
 
 PER_SOURCE = 20

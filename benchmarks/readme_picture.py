@@ -2,8 +2,8 @@
 
     python benchmarks/readme_picture.py
 
-The scenes are this project's own (`icm.data.procedural`). Of the photographs that the demo mattes
-only alpha is drawn: they are not ours to show.
+The scenes are this project's own (`icm.research.data.procedural`). Of the photographs
+that the demo mattes only alpha is drawn: they are not ours to show.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 import icm
-from icm.data.procedural import MadeUpObject, draw_object
-from icm.data.procedural.furred import draw_furred
-from icm.demo.run import MASK, REFERENCE, TARGETS, photograph
-from icm.demo.sheet import CELL, HEADER, INK, MARGIN, PAPER, contact_sheet
+from icm.cli.demo_sheet import CELL, HEADER, INK, MARGIN, PAPER, contact_sheet
+from icm.cli.demonstration import MASK, REFERENCE, TARGETS, photograph
 from icm.images import read_image, resize
+from icm.research.data.procedural import MadeUpObject, draw_object
+from icm.research.data.procedural.furred import draw_furred
 
 SIDE = 384
 SEED = 5

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 import icm
-from icm.bench.stages import load_average, machine
 from icm.images import read_image
+from icm.research.bench.stages import load_average, machine
 
 RUNS = 7
 MEGAPIXEL = 1_000_000

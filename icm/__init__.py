@@ -34,22 +34,22 @@ if TYPE_CHECKING:
     from icm.build import read_model_config
     from icm.errors import IcmError, InputError
     from icm.images import Picture, output_stems, read_image, read_mask
-    from icm.pipeline import Failure, Matting, load
+    from icm.matting import Failure, Matting, load
     from icm.results import Matte, Points, Reference, Scribbles
     from icm.weights.inventory import inventory
 
 _HOMES = {
-    "Failure": "icm.pipeline",
+    "Failure": "icm.matting",
     "IcmError": "icm.errors",
     "InputError": "icm.errors",
     "Matte": "icm.results",
-    "Matting": "icm.pipeline",
+    "Matting": "icm.matting",
     "Picture": "icm.images",
     "Points": "icm.results",
     "Reference": "icm.results",
     "Scribbles": "icm.results",
     "inventory": "icm.weights.inventory",
-    "load": "icm.pipeline",
+    "load": "icm.matting",
     "output_stems": "icm.images",
     "read_image": "icm.images",
     "read_mask": "icm.images",

@@ -12,8 +12,8 @@ from typing import cast
 import torch
 from torch import nn
 
-from icm.backbone import Backbone
-from icm.backbone.small import SmallBackbone
+from icm.backbones import Backbone
+from icm.backbones.denoiser import SmallBackbone
 from icm.blocks.plugs import build_merge, build_refinement, build_stages
 from icm.config import load_config
 from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig
@@ -27,9 +27,9 @@ from icm.config.model import (
 )
 from icm.config.published import PublishedNetworkConfig
 from icm.errors import ConfigError, DeviceError, WeightsError
-from icm.model.matting import MattingModel, Network
-from icm.model.refiner import DetailRefiner
-from icm.model.small import DETAIL_CHANNELS, SmallNetwork
+from icm.models.matting_model import MattingModel, Network
+from icm.models.small.network import DETAIL_CHANNELS, SmallNetwork
+from icm.models.small.refiner import DetailRefiner
 from icm.weights.hashes import sha256_of
 from icm.weights.tensors import fill, read_tensors
 
@@ -197,7 +197,7 @@ def small_network(
 def _backbone(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Backbone:
     if isinstance(config.backbone, SmallBackboneConfig):
         return small_backbone(config.backbone)
-    from icm.backbone.diffusion import build_diffusion_backbone  # noqa: PLC0415 - heavy
+    from icm.backbones.stable_diffusion.backbone import build_diffusion_backbone  # noqa: PLC0415 - heavy
 
     return build_diffusion_backbone(config.backbone, device=device, dtype=dtype)
 
@@ -209,7 +209,7 @@ def _network(config: ModelConfig, backbone: Backbone) -> Network:
             kind, backbone.map_channels, fusion=config.fusion, decoder=config.decoder
         )
     if isinstance(kind, TrainingFreeNetworkConfig):
-        from icm.model.training_free import TrainingFreeNetwork  # noqa: PLC0415 - not always used
+        from icm.models.training_free.network import TrainingFreeNetwork  # noqa: PLC0415 - not always used
 
         if _named_blocks(config):
             raise ConfigError("network kind 'training_free' has no fusion or decoder for blocks")
@@ -226,9 +226,11 @@ def _network(config: ModelConfig, backbone: Backbone) -> Network:
 def _published_network(
     config: PublishedNetworkConfig, fusion_blocks: FusionConfig, decoder_blocks: DecoderConfig
 ) -> Network:
-    from icm.correspondence import SemiTrainingAttentionBlocks  # noqa: PLC0415 - not always used
-    from icm.decoder import DetailCapture  # noqa: PLC0415 - not always used
-    from icm.model.published import PublishedNetwork  # noqa: PLC0415 - not always used
+    from icm.models.published import (  # noqa: PLC0415 - not always used
+        DetailCapture,
+        SemiTrainingAttentionBlocks,
+    )
+    from icm.models.published.network import PublishedNetwork  # noqa: PLC0415 - not always used
 
     fusion = SemiTrainingAttentionBlocks(
         res_ratio=None,

@@ -27,16 +27,16 @@ def test_a_planted_upward_import_is_caught(tmp_path: Path) -> None:
     clean = lint(tree)
     assert clean.returncode == 0, clean.stdout
     planted = tree / "icm" / "functional" / "pooling.py"
-    planted.write_text(planted.read_text() + "\nimport icm.pipeline\n")
+    planted.write_text(planted.read_text() + "\nimport icm.engine\n")
     broken = lint(tree)
     assert broken.returncode != 0
-    assert "icm.functional.pooling -> icm.pipeline" in broken.stdout
+    assert "icm.functional.pooling -> icm.engine" in broken.stdout
 
 
 def test_the_page_may_not_reach_behind_the_facade(tmp_path: Path) -> None:
     tree = copied(tmp_path)
     planted = tree / "app" / "__init__.py"
-    planted.write_text(planted.read_text() + "\nimport icm.model\n")
+    planted.write_text(planted.read_text() + "\nimport icm.models\n")
     broken = lint(tree)
     assert broken.returncode != 0
-    assert "app -> icm.model" in broken.stdout
+    assert "app -> icm.models" in broken.stdout

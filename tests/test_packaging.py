@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = """
 import icm
 from icm.config.locate import bundle_root
-from icm.demo.run import MASK
+from icm.cli.demonstration import MASK
 assert MASK.is_file(), MASK
 matting = icm.load("small", device="cpu")
 print(icm.__file__, bundle_root(), matting.config.name, sep="\\n")

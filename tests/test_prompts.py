@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 import icm
-from icm.batch.plan import reference_hash
+from icm import matting as matting_module
 from icm.cli import main
+from icm.engine.plan import reference_hash
 from icm.errors import InputError
-from icm.pipeline import matting as matting_module
 from tests.conftest import TINY_SMALL
 
 

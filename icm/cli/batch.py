@@ -25,7 +25,7 @@ from icm.errors import InputError
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from icm.batch import Group, Outcome, Request, Stop, Summary
+    from icm.engine import Group, Outcome, Request, Stop, Summary
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -124,7 +124,7 @@ def _add_flow_options(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Runs the batch; 1 where some targets failed, 130 where it was stopped before its end."""
-    from icm.batch import (  # noqa: PLC0415 - imports torch
+    from icm.engine import (  # noqa: PLC0415 - imports torch
         Request,
         Stop,
         archive_format,
@@ -191,7 +191,7 @@ def _given(values: dict[str, object]) -> dict[str, object]:
 
 
 def _groups(arguments: Namespace, config: BatchConfig) -> tuple[Group, ...]:
-    from icm.batch import (  # noqa: PLC0415 - imports torch
+    from icm.engine import (  # noqa: PLC0415 - imports torch
         Group,
         find_pictures,
         listed_pictures,
@@ -219,7 +219,7 @@ def _list_content(name: str) -> bytes:
 
 
 def _dry_run(request: Request, out: Path) -> int:
-    from icm.batch import preview  # noqa: PLC0415 - imports torch
+    from icm.engine import preview  # noqa: PLC0415 - imports torch
 
     to_do = count = 0
     for job, reason in preview(request, out):
@@ -231,7 +231,7 @@ def _dry_run(request: Request, out: Path) -> int:
 
 
 def _run(arguments: Namespace, request: Request, stop: Stop) -> Summary:
-    from icm.batch import (  # noqa: PLC0415 - imports torch
+    from icm.engine import (  # noqa: PLC0415 - imports torch
         archive_format,
         archive_into,
         find_pictures,

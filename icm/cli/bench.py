@@ -41,8 +41,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs the measurement; returns the exit code."""
     import torch  # noqa: PLC0415 - heavy, not needed to print help
 
-    from icm.bench.compare import Plan, compare  # noqa: PLC0415 - heavy
     from icm.build import read_model_config  # noqa: PLC0415 - heavy
+    from icm.research.bench.compare import (  # noqa: PLC0415 - heavy
+        Plan,
+        compare,
+    )
 
     if arguments.runs < 1 or arguments.size < 8:
         raise InputError("--runs must be at least 1 and --size at least 8")

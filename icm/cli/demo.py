@@ -22,7 +22,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 def run(arguments: Namespace) -> int:
     """Runs the demonstration and says where the results are."""
-    from icm.demo import run_demo  # noqa: PLC0415 - imports torch
+    from icm.cli.demonstration import run_demo  # noqa: PLC0415 - imports torch
 
     begun = time.monotonic()
     out = Path(arguments.out)

@@ -13,8 +13,8 @@ from icm.cli.progress import Progress
 from icm.errors import InputError
 
 if TYPE_CHECKING:
-    from icm.evaluation import Group, Part, Plan, Predictor
-    from icm.pipeline import Matting
+    from icm.matting import Matting
+    from icm.research.evaluation import Group, Part, Plan, Predictor
 
 PARTS = ("present", "wrong", "absent", "held_out")
 ROWS = ("model", "colour", "centred", "constant")
@@ -73,14 +73,14 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: the data cannot be read.
         IcmError: the model cannot be loaded.
     """
-    from icm.evaluation import (  # noqa: PLC0415 - loads torch
+    from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
         Evaluation,
         listening,
         overview,
         write_report,
     )
-    from icm.evaluation import run as run_plan  # noqa: PLC0415 - loads torch
-    from icm.evaluation.tables import as_text  # noqa: PLC0415 - beside the others
+    from icm.research.evaluation import run as run_plan  # noqa: PLC0415 - loads torch
+    from icm.research.evaluation.tables import as_text  # noqa: PLC0415 - beside the others
 
     plan, benchmark = _plan(arguments)
     matting = load_model(arguments) if {"model", "constant"} & set(arguments.rows) else None
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> tuple[Plan, str]:
     """What to run, and a line that says what kind of data it is."""
-    from icm.evaluation import (  # noqa: PLC0415 - loads torch
+    from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
         Plan,
         ValidationSet,
         is_benchmark,
@@ -136,15 +136,18 @@ def _plan(arguments: argparse.Namespace) -> tuple[Plan, str]:
 
 
 def _benchmark_kind(folder: str) -> str:
-    from icm.evaluation import has_trimaps  # noqa: PLC0415 - loads torch
-    from icm.evaluation.benchmarks import MADE_BAND  # noqa: PLC0415 - beside the others
+    from icm.research.evaluation import has_trimaps  # noqa: PLC0415 - loads torch
+    from icm.research.evaluation.benchmarks import MADE_BAND  # noqa: PLC0415 - beside the others
 
     band = "its trimaps" if has_trimaps(folder) else f"made from alpha, {MADE_BAND} px wide"
     return f"benchmark; unknown band: {band}"
 
 
 def _held_out(arguments: argparse.Namespace) -> tuple[Group, ...]:
-    from icm.evaluation import held_out_groups, selected  # noqa: PLC0415 - loads torch
+    from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
+        held_out_groups,
+        selected,
+    )
 
     root = Path(arguments.cutouts or Path(arguments.data).resolve().parent)
     if arguments.cutouts is None and not (root / "train" / "cutouts").is_dir():
@@ -153,7 +156,7 @@ def _held_out(arguments: argparse.Namespace) -> tuple[Group, ...]:
 
 
 def _predictors(arguments: argparse.Namespace, matting: Matting | None) -> list[Predictor]:
-    from icm.evaluation import (  # noqa: PLC0415 - loads torch
+    from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
         ColourModel,
         ConstantGuidance,
         NetworkPredictor,
@@ -177,8 +180,11 @@ def _sheets(
     plan: Plan, predictor: Predictor, parts: tuple[Part, ...], scores: Any, out: Path
 ) -> list[tuple[str, str]]:
     """Draws the sheets of the first row; file names and captions."""
-    from icm.evaluation import choose, draw_sheet  # noqa: PLC0415 - loads torch
     from icm.images import write_png  # noqa: PLC0415 - loads cv2
+    from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
+        choose,
+        draw_sheet,
+    )
 
     found = scores.get(("present", predictor.name))
     if not found:

@@ -21,7 +21,7 @@ from icm.errors import IcmError, InputError, OutputError
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from icm.pipeline import Failure
+    from icm.matting import Failure
     from icm.results import Matte
 
 
@@ -37,7 +37,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 def run(arguments: Namespace) -> int:
     """Mattes all targets; 1 where some failed, each named on the error stream."""
     from icm.images import output_stems  # noqa: PLC0415 - imports numpy and OpenCV
-    from icm.pipeline import Failure  # noqa: PLC0415 - imports torch
+    from icm.matting import Failure  # noqa: PLC0415 - imports torch
 
     targets = [Path(target) for target in arguments.targets]
     for target in targets:
@@ -87,7 +87,7 @@ def _check_outputs(arguments: Namespace) -> None:
 
 def _saved(result: Matte | Failure, stem: PurePath, arguments: Namespace) -> Matte | Failure:
     """Writes a matte's files; one that cannot be written is a failure of this target."""
-    from icm.pipeline import Failure  # noqa: PLC0415 - imports torch
+    from icm.matting import Failure  # noqa: PLC0415 - imports torch
 
     if isinstance(result, Failure):
         return result

@@ -11,7 +11,7 @@ from icm.config.results import SAVE_KINDS
 from icm.errors import InputError
 
 if TYPE_CHECKING:
-    from icm.pipeline import Matting
+    from icm.matting import Matting
     from icm.results import Points, Reference
 
 REFERENCE_SUFFIX = ".icmref"
@@ -96,7 +96,7 @@ def add_model_options(parser: ArgumentParser) -> None:
 
 def load_model(arguments: Namespace) -> Matting:
     """The model that the options name."""
-    from icm.pipeline import load  # noqa: PLC0415 - imports torch
+    from icm.matting import load  # noqa: PLC0415 - imports torch
 
     return load(
         arguments.model,

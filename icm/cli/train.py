@@ -61,8 +61,8 @@ def run(arguments: Namespace) -> int:
     if arguments.processes > 1 and "RANK" not in os.environ:
         return _run_together(arguments, config)
     from icm.cli.validation import validation_on  # noqa: PLC0415 - beside the next
-    from icm.training.stages import train  # noqa: PLC0415 - imports torch
-    from icm.training.state import BEST  # noqa: PLC0415 - imports torch
+    from icm.research.training.stages import train  # noqa: PLC0415 - imports torch
+    from icm.research.training.state import BEST  # noqa: PLC0415 - imports torch
 
     main = int(os.environ.get("RANK", "0")) == 0
     logging.getLogger("icm").setLevel(logging.INFO if main else logging.WARNING)
@@ -88,7 +88,7 @@ def run(arguments: Namespace) -> int:
 def _run_together(arguments: Namespace, config: TrainingConfig) -> int:
     """The same call in several processes."""
     from icm.build import choose_device  # noqa: PLC0415 - imports torch
-    from icm.training.processes import run_together  # noqa: PLC0415 - imports torch
+    from icm.research.training.processes import run_together  # noqa: PLC0415 - imports torch
 
     count = arguments.processes
     if config.batch % count:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from icm.pipeline import Matting
+    from icm.matting import Matting
 
 
 def validation_on(folder: Path, groups: int) -> Callable[[Matting], dict[str, float]]:
@@ -24,14 +24,14 @@ def validation_on(folder: Path, groups: int) -> Callable[[Matting], dict[str, fl
     Raises:
         InputError: the folder cannot be read.
     """
-    from icm.evaluation import (  # noqa: PLC0415 - loads torch
+    from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
         NetworkPredictor,
         Plan,
         read_validation,
         selected,
     )
-    from icm.evaluation import run as run_plan  # noqa: PLC0415 - loads torch
-    from icm.evaluation.protocol import MEAN_ALPHA  # noqa: PLC0415 - beside the others
+    from icm.research.evaluation import run as run_plan  # noqa: PLC0415 - loads torch
+    from icm.research.evaluation.protocol import MEAN_ALPHA  # noqa: PLC0415 - beside the others
 
     data = read_validation(folder)
     chosen = selected(data.groups, (), groups)

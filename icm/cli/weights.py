@@ -145,7 +145,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from icm.training.export import export_run  # noqa: PLC0415 - imports torch
+    from icm.research.training.export import export_run  # noqa: PLC0415 - imports torch
 
     exported = export_run(
         Path(arguments.run),

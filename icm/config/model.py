@@ -15,7 +15,7 @@ Grouped = Annotated[Width, Field(multiple_of=16)]  # its group norms have 16 gro
 
 
 class SmallBackboneConfig(Config):
-    """The bundled pixel-space denoiser (`icm.backbone.small`)."""
+    """The bundled pixel-space denoiser (`icm.backbones.denoiser`)."""
 
     kind: Literal["small"] = "small"
     channels: tuple[Grouped, Grouped, Grouped] = (64, 160, 320)
@@ -37,7 +37,7 @@ class SmallBackboneConfig(Config):
 
 
 class SmallNetworkConfig(Config):
-    """Few-shot guidance, cross-attention and a light decoder (`icm.model.small`)."""
+    """Few-shot guidance, cross-attention and a light decoder (`icm.models.small.network`)."""
 
     kind: Literal["small"] = "small"
     width: Width = Field(192, multiple_of=4, description="shared by the 4 heads of a reader")

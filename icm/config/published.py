@@ -15,7 +15,7 @@ _LEVELS = 2  # of features that are fused; the second is the one that is matched
 
 
 class PublishedNetworkConfig(Config):
-    """The published head; the defaults are those of the released model (`icm.model.published`)."""
+    """The published head; the defaults are those of the released model (`icm.models.published`)."""
 
     kind: Literal["published"] = "published"
     pool_type: Literal["average", "max", "min"] = "min"

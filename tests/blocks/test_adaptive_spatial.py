@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from icm.blocks import adaptive_spatial
-
-from .mutants import assert_caught, lively, normal
-from .test_feature_pyramid import convolved
+from tests.blocks.mutants import assert_caught, lively, normal
+from tests.blocks.test_feature_pyramid import convolved
 
 
 def rescaled(x, layer, steps, size):

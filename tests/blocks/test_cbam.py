@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from icm.blocks import cbam
-
-from .mutants import assert_caught, lively, normal
+from tests.blocks.mutants import assert_caught, lively, normal
 
 
 def channel_gate(x, mlp):

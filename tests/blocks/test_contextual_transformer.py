@@ -6,8 +6,7 @@ import torch.nn.functional as F
 
 from icm.blocks import contextual_transformer
 from icm.errors import ConfigError
-
-from .mutants import assert_caught, batch_norm, lively, normal
+from tests.blocks.mutants import assert_caught, batch_norm, lively, normal
 
 
 def relu_conv(x, layers, **options):

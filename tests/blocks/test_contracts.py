@@ -7,8 +7,7 @@ import torch
 
 from icm.blocks.catalogue import Shapes, catalogue
 from icm.errors import ConfigError
-
-from .mutants import lively
+from tests.blocks.mutants import lively
 
 ENTRIES = catalogue()
 # smaller hidden layers than the defaults give at small widths would be all dead or all alive

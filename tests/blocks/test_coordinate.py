@@ -5,8 +5,7 @@ import torch
 
 from icm.blocks import coordinate
 from icm.errors import ConfigError
-
-from .mutants import assert_caught, batch_norm, lively, normal
+from tests.blocks.mutants import assert_caught, batch_norm, lively, normal
 
 
 @torch.no_grad()

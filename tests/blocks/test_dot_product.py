@@ -6,8 +6,7 @@ from torch import nn
 
 from icm.blocks import dot_product
 from icm.errors import ConfigError
-
-from .mutants import assert_caught, lively, normal
+from tests.blocks.mutants import assert_caught, lively, normal
 
 
 def attend_by_loops(query, key, value, *, scale, weight=None, allowed=None):

@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from icm.blocks import dual
-
-from .mutants import assert_caught, batch_norm, lively, normal
+from tests.blocks.mutants import assert_caught, batch_norm, lively, normal
 
 
 def attend_positions(x, block):

@@ -6,8 +6,7 @@ import torch.nn.functional as F
 
 from icm.blocks import feature_pyramid
 from icm.errors import ConfigError, InputError
-
-from .mutants import assert_caught, lively, normal
+from tests.blocks.mutants import assert_caught, lively, normal
 
 
 def convolved(x, conv, **options):

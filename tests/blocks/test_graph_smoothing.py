@@ -5,8 +5,7 @@ import torch.nn.functional as F
 
 from icm.blocks import graph_smoothing
 from icm.functional import graph
-
-from .mutants import assert_caught, batch_norm, lively, normal
+from tests.blocks.mutants import assert_caught, batch_norm, lively, normal
 
 
 def smooth(x_cn, score_n, layers):

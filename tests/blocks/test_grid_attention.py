@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from icm.blocks import grid_attention
-
-from .mutants import assert_caught, lively, normal
+from tests.blocks.mutants import assert_caught, lively, normal
 
 
 @torch.no_grad()

@@ -8,8 +8,7 @@ import torch.nn.functional as F
 
 from icm.blocks import max_sigmoid
 from icm.errors import ConfigError
-
-from .mutants import assert_caught, batch_norm, lively, normal
+from tests.blocks.mutants import assert_caught, batch_norm, lively, normal
 
 VALID = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]).bool()
 MASK = torch.tensor([[1, 0, 1, 1], [0, 0, 1, 0]]).double()

@@ -12,8 +12,8 @@ from icm.config.model import SmallNetworkConfig
 from icm.config.training import TrainingConfig
 from icm.errors import ConfigError, WeightsError
 from icm.functional.propagation import weigh_attention
+from icm.research.training.stages import untrained
 from icm.results import Example, Features
-from icm.training.stages import untrained
 
 SMALL = SmallNetworkConfig(width=16, readers=1, decoder_width=16)
 SMALL_MAPS = (24, 16, 12)

@@ -3,9 +3,8 @@
 import torch
 
 from icm.blocks import path_aggregation
-
-from .mutants import assert_caught, lively, normal
-from .test_feature_pyramid import convolved, pyramid
+from tests.blocks.mutants import assert_caught, lively, normal
+from tests.blocks.test_feature_pyramid import convolved, pyramid
 
 
 @torch.no_grad()

@@ -6,8 +6,7 @@ import torch.nn.functional as F
 
 from icm.blocks import prototype
 from icm.errors import ConfigError
-
-from .mutants import assert_caught, lively, normal
+from tests.blocks.mutants import assert_caught, lively, normal
 
 VALID = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]).bool()
 MASK = torch.tensor([[1, 0, 0.25, 1], [0, 0, 1, 0.5]]).double()

@@ -7,8 +7,7 @@ import torch.nn.functional as F
 from icm.blocks import recurrent_cross
 from icm.errors import ConfigError
 from icm.functional.rotary import rotate
-
-from .mutants import assert_caught, lively, normal
+from tests.blocks.mutants import assert_caught, lively, normal
 
 VALID = torch.tensor([[1, 1, 0, 1, 0], [1, 1, 1, 1, 1]]).bool()
 

@@ -6,8 +6,7 @@ import torch.nn.functional as F
 
 from icm.blocks import selective_kernel
 from icm.errors import ConfigError, InputError
-
-from .mutants import assert_caught, batch_norm, lively, normal
+from tests.blocks.mutants import assert_caught, batch_norm, lively, normal
 
 
 @torch.no_grad()

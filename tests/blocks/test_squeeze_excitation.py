@@ -7,8 +7,7 @@ import torch
 
 from icm.blocks import squeeze_excitation
 from icm.errors import ConfigError
-
-from .mutants import assert_caught, lively, normal
+from tests.blocks.mutants import assert_caught, lively, normal
 
 
 @torch.no_grad()

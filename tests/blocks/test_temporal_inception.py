@@ -6,9 +6,8 @@ import torch.nn.functional as F
 
 from icm.blocks import temporal_inception
 from icm.errors import ConfigError, InputError
-
-from .mutants import assert_caught, lively, normal
-from .test_feature_pyramid import convolved
+from tests.blocks.mutants import assert_caught, lively, normal
+from tests.blocks.test_feature_pyramid import convolved
 
 
 def inception(x, layer, dilation):

@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from icm.blocks import triplet
-
-from .mutants import assert_caught, batch_norm, lively, normal
+from tests.blocks.mutants import assert_caught, batch_norm, lively, normal
 
 
 def gate_over(x, axis, branch):

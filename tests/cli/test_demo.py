@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from icm.cli import main
-from icm.demo import TARGETS
-from icm.demo.run import MASK, photograph
+from icm.cli.demonstration import MASK, TARGETS, photograph
 
 # Parts of photographs that are surely the animal, and surely not: top, bottom, left, right in
 # shares of the sides, by eye.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch.tiny import hashes
+from tests.engine.tiny import hashes
 from tests.faults.runs import Runs, Server
 
 

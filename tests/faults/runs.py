@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.batch.tiny import hashes, paint, paint_reference, write_config
+from tests.engine.tiny import hashes, paint, paint_reference, write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds until something that must happen is given up

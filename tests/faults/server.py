@@ -24,9 +24,9 @@ from typing import Any
 import pymatting  # noqa: F401 - loaded for the children
 import torch
 
-import icm.batch
-import icm.batch.ledger
-import icm.pipeline
+import icm.engine
+import icm.engine.ledger
+import icm.matting
 from icm.cli import main
 
 
@@ -102,7 +102,7 @@ def _jump_clocks() -> None:
 
     time.time = lambda: draw.uniform(0, 4e9)
     time.time_ns = lambda: draw.randrange(4 * 10**18)
-    vars(icm.batch.ledger)["datetime"] = Jumping
+    vars(icm.engine.ledger)["datetime"] = Jumping
 
 
 def _remove_when_first_read(gone: Path) -> None:

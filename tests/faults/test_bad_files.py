@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icm.batch import read_entries
-from tests.batch.tiny import hashes, paint
+from icm.engine import read_entries
+from tests.engine.tiny import hashes, paint
 from tests.faults.runs import Runs
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from icm.batch import read_entries
-from tests.batch.tiny import hashes
+from icm.engine import read_entries
+from tests.engine.tiny import hashes
 from tests.faults.conftest import Undisturbed
 from tests.faults.runs import results, until
 

@@ -8,8 +8,7 @@ import torch
 
 from icm.errors import InputError
 from icm.functional.attention import calculate_attention_score, refine_mask_by_attention
-
-from ..parity import loops
+from tests.parity import loops
 
 
 def _case(batch=3):

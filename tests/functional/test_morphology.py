@@ -8,8 +8,7 @@ import torch
 
 from icm.errors import InputError
 from icm.functional.morphology import alpha_to_trimap, dilate, erode, generate_trimap
-
-from ..parity import loops
+from tests.parity import loops
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 7), (6, 5)])

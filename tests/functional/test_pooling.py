@@ -9,8 +9,7 @@ import torch
 
 from icm.errors import InputError
 from icm.functional.pooling import maskpooling, pool_mask, select_tokens
-
-from ..parity import loops
+from tests.parity import loops
 
 
 @pytest.mark.parametrize("kind", ["average", "max", "min"])

@@ -7,8 +7,7 @@ import torch
 
 from icm.errors import InputError
 from icm.functional.propagation import propagate, weigh_attention
-
-from ..parity import loops
+from tests.parity import loops
 
 
 def _case():

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from icm.functional.resize import resize
-
-from ..parity import loops
+from tests.parity import loops
 
 
 @pytest.mark.parametrize("size", [(3, 9), (8, 2), (5, 7)])

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 
 from icm.functional.similarity import compute_correspondence_matrix, softmax_similarity
-
-from ..parity import loops
+from tests.parity import loops
 
 
 def test_cosine_of_images_of_unequal_size():

@@ -10,8 +10,7 @@ from PIL import Image
 
 from icm.errors import InputError
 from icm.images import read_image, read_mask
-
-from .painted import SRGB, deep, encoded, painted, png16, tiff16
+from tests.images.painted import SRGB, deep, encoded, painted, png16, tiff16
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 

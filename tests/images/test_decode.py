@@ -11,8 +11,16 @@ from PIL import Image, ImageCms
 
 from icm.errors import InputError
 from icm.images import MAX_PIXELS, read_image
-
-from .painted import SRGB, deep, encoded, painted, png16, stored, tiff16, with_orientation
+from tests.images.painted import (
+    SRGB,
+    deep,
+    encoded,
+    painted,
+    png16,
+    stored,
+    tiff16,
+    with_orientation,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 

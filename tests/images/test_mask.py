@@ -6,8 +6,7 @@ from PIL import Image
 
 from icm.errors import InputError
 from icm.images import mask_of, read_image, read_mask
-
-from .painted import encoded, painted, with_orientation
+from tests.images.painted import encoded, painted, with_orientation
 
 SIZE = (24, 36)
 

@@ -11,8 +11,7 @@ from PIL import Image
 
 from icm.errors import InputError, OutputError
 from icm.images import write_png, written_aside
-
-from .painted import SRGB, deep, painted
+from tests.images.painted import SRGB, deep, painted
 
 
 def samples(channels, bits):

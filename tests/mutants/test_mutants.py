@@ -16,11 +16,11 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-from ..correspondence import test_matching, test_semi_training
-from ..functional import test_morphology, test_pooling, test_ridge
-from ..model import test_published
-from ..parity import checks
-from ..parity.files import OWN
+from tests.functional import test_morphology, test_pooling, test_ridge
+from tests.models.published import test_matching, test_semi_training
+from tests.models.published import test_network as test_published
+from tests.parity import checks
+from tests.parity.files import OWN
 
 # An assertion of the check, or an error that it expected and that did not come. A mutant that
 # crashes was not caught: nobody looked at its numbers.
@@ -48,12 +48,12 @@ PROPAGATION = "icm.functional.propagation"
 MORPHOLOGY = "icm.functional.morphology"
 ATTENTION = "icm.functional.attention"
 RIDGE = "icm.functional.ridge"
-MATCHING = "icm.correspondence.matching"
-CROSS = "icm.correspondence.cross_attention"
-SEMI = "icm.correspondence.semi_training"
-CONVOLUTION = "icm.blocks.convolution"
-DETAIL = "icm.decoder.detail"
-PUBLISHED = "icm.model.published"
+MATCHING = "icm.models.published.matching"
+CROSS = "icm.models.published.cross_attention"
+SEMI = "icm.models.published.semi_training"
+CONVOLUTION = "icm.models.published.convolution"
+DETAIL = "icm.models.published.detail_decoder"
+PUBLISHED = "icm.models.published.network"
 
 MUTANTS = (
     Mutant(
@@ -247,7 +247,7 @@ MUTANTS = (
     ),
     Mutant(
         "empty mask let through",
-        "icm.model.examples",
+        "icm.models.examples",
         "if bool(empty_b.any()):",
         "if bool(empty_b.all()):",
         test_published.test_empty_mask_is_refused,

@@ -12,16 +12,15 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-import icm.correspondence as c
-import icm.correspondence.cross_attention as cross
-import icm.decoder as d
 import icm.functional as f
 import icm.functional.attention as a
-import icm.fusion as fusion
-import icm.model.published as published
+import icm.models.published as c
+import icm.models.published as d
+import icm.models.published as fusion
+import icm.models.published.cross_attention as cross
+import icm.models.published.network as published
 from icm.results import Example, Features
-
-from .files import load, under
+from tests.parity.files import load, under
 
 FUNCTION = 1e-6
 LONG_SUM = 1e-5  # sums over more than 1 000 terms, and the whole decoder

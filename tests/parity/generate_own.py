@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from icm.correspondence import (
+from icm.models.published import (
     CrossAttentionOptions,
+    DetailCapture,
+    MultiScaleFeatureFusion,
     OneWayAttentionBlock,
     SemiTrainingAttentionBlocks,
 )
-from icm.decoder import DetailCapture
-from icm.fusion import MultiScaleFeatureFusion
-
-from . import loops
-from .checks import network_of
-from .files import OWN, save
+from tests.parity import loops
+from tests.parity.checks import network_of
+from tests.parity.files import OWN, save
 
 BATCH, CHANNELS = 2, 6
 CROSS = {"dim": CHANNELS, "n_heads": 2, "d_head": 4, "mlp_dim_rate": 0.5}

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from icm.training.losses import (
+from icm.research.training.losses import (
     gradient_loss,
     known_smooth_l1,
     laplacian_loss,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from icm.metrics import (
+from icm.research.metrics import (
     conn,
     conn_published,
     gaussian_gradient,

@@ -9,14 +9,13 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from icm.backbone import Noise
-from icm.backbone.diffusion import DiffusionBackbone
-from icm.backbone.parts import load_parts
-from icm.bench.published import PublishedPath
+from icm.backbones import Noise
+from icm.backbones.stable_diffusion.backbone import DiffusionBackbone
+from icm.backbones.stable_diffusion.parts import load_parts
 from icm.config.diffusion import DiffusionBackboneConfig
-from icm.correspondence import SemiTrainingAttentionBlocks
-from icm.decoder import DetailCapture
-from icm.model.published import PublishedNetwork
+from icm.models.published import DetailCapture, SemiTrainingAttentionBlocks
+from icm.models.published.network import PublishedNetwork
+from icm.research.bench.published_path import PublishedPath
 from icm.results import Example, Features
 
 CASES = ["mini_e2e_128_b1_e2", "mini_e2e_128_b2_e3_img4"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from . import checks, generate_own
-from .files import OWN, load
+from tests.parity import checks, generate_own
+from tests.parity.files import OWN, load
 
 
 @pytest.mark.parametrize("check", checks.COMMON, ids=lambda check: check.__name__)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from icm.model.published import released_network
-
-from . import checks
+from icm.models.published.network import released_network
+from tests.parity import checks
 
 CHECKS = checks.COMMON + checks.PUBLISHED_ONLY
 

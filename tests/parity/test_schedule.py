@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from icm.training.schedule import warm_up_factor
+from icm.research.training.schedule import warm_up_factor
 
 
 def test_warm_up(published: Path) -> None:

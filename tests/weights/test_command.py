@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from icm.backbone.parts import random_parts, save_parts
+from icm.backbones.stable_diffusion.parts import random_parts, save_parts
 from icm.cli import weights
 from icm.weights.published_checkpoint import PREFIX, published_shapes
 

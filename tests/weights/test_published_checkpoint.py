@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from icm.errors import OutputError, WeightsError
-from icm.model.published import released_network
+from icm.models.published.network import released_network
 from icm.weights.hashes import sha256_of
 from icm.weights.published_checkpoint import (
     PREFIX,

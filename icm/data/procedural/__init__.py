@@ -1,5 +1,0 @@
-"""Made-up objects: one identity, any number of views, exact alpha."""
-
-from icm.data.procedural.objects import MadeUpObject, draw_object
-
-__all__ = ["MadeUpObject", "draw_object"]

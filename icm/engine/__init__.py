@@ -1,0 +1,40 @@
+"""Runs over folders of any size: resumable, bounded in memory, each failure named."""
+
+from icm.engine.archive import archive_format, archive_into, open_archive
+from icm.engine.group_file import read_groups
+from icm.engine.jobs import Group, Job, find_pictures, listed_pictures, make_jobs
+from icm.engine.ledger import LEDGER, Entry, Ledger, read_entries
+from icm.engine.local import LocalRun, Outcome
+from icm.engine.report import write_report
+from icm.engine.request import Request
+from icm.engine.session import Listener, preview, run_archive, run_folder, watch_folder
+from icm.engine.signals import Stop, stops_on_signals
+from icm.engine.summary import Summary
+
+__all__ = [
+    "LEDGER",
+    "Entry",
+    "Group",
+    "Job",
+    "Ledger",
+    "Listener",
+    "LocalRun",
+    "Outcome",
+    "Request",
+    "Stop",
+    "Summary",
+    "archive_format",
+    "archive_into",
+    "find_pictures",
+    "listed_pictures",
+    "make_jobs",
+    "open_archive",
+    "preview",
+    "read_entries",
+    "read_groups",
+    "run_archive",
+    "run_folder",
+    "stops_on_signals",
+    "watch_folder",
+    "write_report",
+]

@@ -1,0 +1,208 @@
+"""Whole runs: over a folder, into an archive, for as long as pictures arrive."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from icm import __version__
+from icm.engine.archive import Archive
+from icm.engine.jobs import Job, make_jobs
+from icm.engine.ledger import LEDGER, Entry, Ledger, read_entries
+from icm.engine.local import LocalRun, Outcome
+from icm.engine.plan import Plan
+from icm.engine.request import Request
+from icm.engine.signals import Stop
+from icm.engine.summary import Summary, Tally
+from icm.engine.watch import Arrivals
+from icm.errors import IcmError, OutputError
+
+_LEFTOVER = re.compile(r"\.icm-[0-9a-f]{32}\.part")
+
+
+class Listener(Protocol):
+    """Follows a run."""
+
+    def begin(self, total: int | None) -> None:
+        """The run has so many jobs; None while pictures arrive."""
+        ...
+
+    def advance(self, outcome: Outcome) -> None:
+        """A job has come to its end."""
+        ...
+
+
+def run_folder(request: Request, folder: Path, stop: Stop, listener: Listener) -> Summary:
+    """Does what is missing or changed in a folder of results.
+
+    Raises:
+        InputError: the call was wrong; nothing was done.
+        OutputError: the folder cannot be written, or another run is writing into it.
+    """
+    request = request.checked()
+    with Ledger(folder) as ledger:
+        run = _local_run(request, ledger, folder)
+        jobs = make_jobs(request.groups, request.root, _known(ledger.entries))
+        ledger.start(_details(request, len(jobs)))
+        listener.begin(len(jobs))
+        tally = Tally()
+        for outcome in run.run(jobs, stop):
+            tally.count(outcome)
+            listener.advance(outcome)
+        return _ended(tally, run, ledger, stop)
+
+
+def run_archive(request: Request, archive: Archive, stop: Stop, listener: Listener) -> Summary:
+    """Does everything, and adds each result to an archive as it comes; at last the ledger.
+
+    Raises:
+        InputError: the call was wrong.
+        OutputError: the archive or a temporary file cannot be written.
+    """
+    request = request.checked()
+    with tempfile.TemporaryDirectory(prefix="icm-") as name:
+        folder = Path(name)
+        with Ledger(folder) as ledger:
+            run = _local_run(request, ledger, folder)
+            jobs = make_jobs(request.groups, request.root, {})
+            ledger.start(_details(request, len(jobs)))
+            listener.begin(len(jobs))
+            tally = Tally()
+            for outcome in run.run(jobs, stop):
+                for file in outcome.files:
+                    _moved(folder / file, file, archive)
+                tally.count(outcome)
+                listener.advance(outcome)
+            summary = _ended(tally, run, ledger, stop)
+        _moved(folder / LEDGER, LEDGER, archive)
+        return summary
+
+
+def watch_folder(
+    request: Request,
+    folder: Path,
+    find: Callable[[], Sequence[Path]],
+    stop: Stop,
+    listener: Listener,
+) -> Summary:
+    """Does pictures as they arrive, until it is asked to stop.
+
+    Args:
+        request: of one group, whose targets are not used.
+        folder: of the results.
+        find: lists the pictures that are there now.
+        stop: asks to end.
+        listener: follows.
+
+    Raises:
+        InputError: the call was wrong; nothing was done.
+        OutputError: the folder cannot be written, or another run is writing into it.
+    """
+    request = request.checked()
+    (group,) = request.groups
+    arrivals = Arrivals(find, request.config.watch)
+    with Ledger(folder) as ledger:
+        run = _local_run(request, ledger, folder)
+        ledger.start(_details(request, None))
+        listener.begin(None)
+        tally = Tally()
+        while not stop.asked:
+            arrived = replace(group, targets=arrivals.look())
+            jobs = make_jobs((arrived,), request.root, _known(ledger.entries))
+            for outcome in run.run(jobs, stop):
+                tally.count(outcome)
+                listener.advance(outcome)
+            stop.wait(request.config.watch.every)
+        return _ended(tally, run, ledger, stop)
+
+
+def preview(request: Request, folder: Path) -> Iterator[tuple[Job, str]]:
+    """What `run_folder` would do with each job, and why; nothing is written or locked.
+
+    Raises:
+        InputError: the call was wrong.
+    """
+    entries = read_entries(folder)
+    plan = _plan(request, entries, folder)
+    for job in make_jobs(request.groups, request.root, _known(entries)):
+        try:
+            reason = plan.examine(job).reason
+        except IcmError as error:
+            reason = f"will fail: {error}"
+        yield job, reason
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes files that a run was writing when it was killed."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            if _LEFTOVER.fullmatch(name):
+                Path(place, name).unlink(missing_ok=True)
+
+
+def _local_run(request: Request, ledger: Ledger, folder: Path) -> LocalRun:
+    if ledger.broken_off:
+        remove_leftovers(folder)
+    return LocalRun(request, ledger, _plan(request, ledger.entries, folder))
+
+
+def _plan(request: Request, entries: dict[tuple[str, str], Entry], folder: Path) -> Plan:
+    matting = request.matting
+    return Plan(
+        request.groups,
+        request.config,
+        matting.config,
+        matting.results_fingerprint,
+        entries=entries,
+        folder=folder,
+    )
+
+
+def _known(entries: dict[tuple[str, str], Entry]) -> dict[tuple[str, str], str]:
+    return {key: entry.stem for key, entry in entries.items()}
+
+
+def _details(request: Request, targets: int | None) -> dict[str, Any]:
+    matting = request.matting
+    return {
+        "version": __version__,
+        "process": os.getpid(),
+        "input": str(request.root),
+        "targets": targets,
+        "device": str(matting.device),
+        "fingerprint": matting.results_fingerprint,
+        "model": matting.config.model_dump(mode="json"),
+        "config": request.config.model_dump(mode="json"),
+    }
+
+
+def _ended(tally: Tally, run: LocalRun, ledger: Ledger, stop: Stop) -> Summary:
+    summary = tally.summary(device_seconds=run.device_seconds, stopped=stop.asked)
+    try:
+        ledger.end(
+            {
+                "done": summary.done,
+                "unchanged": summary.unchanged,
+                "failed": len(summary.failed),
+                "seconds": summary.seconds,
+                "waiting": summary.waiting,
+                "stopped": summary.stopped,
+            }
+        )
+    except OutputError as error:
+        failure = (str(ledger.path), str(error))
+        return replace(summary, failed=(*summary.failed, failure))
+    return summary
+
+
+def _moved(path: Path, name: str, archive: Archive) -> None:
+    try:
+        archive.add(path, name)
+        path.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write the archive: {error.strerror or error}") from error

@@ -1,0 +1,1 @@
+"""The bundled model: few-shot guidance, its network, presence, and the detail refiner."""

@@ -1,0 +1,1 @@
+"""Research: training data, training, evaluation, metrics and timing; no matting needs it."""

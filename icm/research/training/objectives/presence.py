@@ -1,0 +1,113 @@
+"""Training of the presence head alone, on what a finished model makes of pairs and strangers.
+
+Everything else is frozen, so what the head judges by is computed once for each distinct batch and
+kept: the first round over them takes the time, later ones next to none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from icm.backbones.denoiser import SmallBackbone
+from icm.config.training import TrainingConfig
+from icm.errors import ConfigError
+from icm.models.matting_model import MattingModel
+from icm.models.small.network import SmallNetwork
+from icm.research.data.batches import PairBatch
+from icm.research.training.distributed import Workplace
+from icm.research.training.loader import drawn_pairs
+from icm.research.training.loop import Stage
+from icm.research.training.objectives.small import both_directions, selected, strangers_of
+from icm.results import Example
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the head judges by, and the truth.
+
+    Attributes:
+        evidence_bc: of `icm.models.small.presence.evidence`.
+        present_b: 1 where the object is there, else 0.
+    """
+
+    evidence_bc: Tensor
+    present_b: Tensor
+
+
+def presence_stage(
+    model: MattingModel,
+    config: TrainingConfig,
+    data: Path,
+    cache: Path,
+    *,
+    workplace: Workplace,
+    workers: int = 1,
+) -> Stage[Judged]:
+    """The stage that trains `network.presence`; all other parameters stop asking for gradients.
+
+    Args:
+        model: small backbone and small network.
+        config: of the stage; `distinct_batches` says how many are drawn in all.
+        data: folder of training pictures.
+        cache: folder for decoded pictures.
+        workplace: where it runs.
+        workers: processes that draw pairs.
+
+    Raises:
+        ConfigError: `distinct_batches` is not given.
+    """
+    if config.distinct_batches is None:
+        raise ConfigError("objective 'presence' needs distinct_batches, as 150")
+    distinct = config.distinct_batches
+    network = cast(SmallNetwork, model.network)
+    model.eval().requires_grad_(False)
+    network.presence.requires_grad_(True)
+    fresh = config.model_copy(update={"distinct_batches": None})
+    source = drawn_pairs(fresh, data, cache, workplace, workers=workers)
+    kept: list[Judged] = []
+
+    def batches(start: int) -> Iterator[Judged]:
+        drawn = source(len(kept))
+        for step in count(start):
+            while len(kept) <= step % distinct:
+                kept.append(judged(model, next(drawn), config, workplace))
+            yield kept[step % distinct]
+
+    def loss(batch: Judged) -> tuple[Tensor, dict[str, float]]:
+        logit_b = network.presence.train()(batch.evidence_bc)
+        total = F.binary_cross_entropy_with_logits(logit_b, batch.present_b)
+        right = ((logit_b > 0) == (batch.present_b > 0)).float().mean()
+        return total, {"total": float(total.detach()), "right": float(right)}
+
+    return Stage(batches, loss, slow_prefix="nothing.")
+
+
+@torch.no_grad()
+def judged(
+    model: MattingModel, batch: PairBatch, config: TrainingConfig, workplace: Workplace
+) -> Judged:
+    """Evidence of a batch's pairs in both directions, and of its strangers."""
+    backbone, network = cast(SmallBackbone, model.backbone), cast(SmallNetwork, model.network)
+    both = both_directions(batch, workplace.device)
+    network.presence.eval()  # whose running statistics follow only what it is trained on
+    strangers = strangers_of(batch, round(config.crossed * len(batch.kinds)), config.seed)
+    target_b, reference_b = strangers.to(workplace.device)
+    target_b = torch.cat([both.target_b, target_b])
+    reference_b = torch.cat([both.reference_b, reference_b])
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.index)
+    noise_b3hw = torch.randn(both.image_b3hw.shape, generator=generator).to(both.image_b3hw)
+    with workplace.lowered():
+        features = backbone.noised_features(both.image_b3hw, noise_b3hw, attention=True)
+        reference = selected(features, reference_b, attention=False)
+        target = selected(features, target_b, attention=True)
+        sketch = network.sketch(target, [Example(reference, both.mask_b1hw[reference_b])])
+    absent = torch.zeros(strangers.shape[1], device=workplace.device)
+    return Judged(sketch.evidence_bc.float(), torch.cat([both.present_b, absent]))

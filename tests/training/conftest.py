@@ -1,6 +1,0 @@
-"""Small folders of training and validation pictures of other tests, here too."""
-
-from tests.data.conftest import tiny_root
-from tests.evaluation.conftest import validation_folder
-
-__all__ = ["tiny_root", "validation_folder"]

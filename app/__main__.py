@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from app.settings import add_model_options, add_options, settings_of
 from icm import IcmError
+
+from .settings import add_model_options, add_options, settings_of
 
 
 def main() -> int:
@@ -16,7 +17,7 @@ def main() -> int:
     add_options(parser)
     try:
         settings = settings_of(parser.parse_args())
-        from app.server import serve  # noqa: PLC0415 - imports Gradio and torch, not for --help
+        from .server import serve  # noqa: PLC0415 - imports Gradio and torch, not for --help
 
         serve(settings)
     except IcmError as error:

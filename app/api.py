@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from app.bundle import stems_of
-from app.desk import Desk
-from app.handlers import refusing
-from app.uploads import check_size
-from app.words import told
 from icm import InputError, Matting, Reference
+
+from .bundle import stems_of
+from .desk import Desk
+from .handlers import refusing
+from .uploads import check_size
+from .words import told
 
 SUFFIX = ".icmref"
 _FILES = ("alpha", "cutout")

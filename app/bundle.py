@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from app.results import KINDS, composite
-from app.visitor import Visitor
 from icm import InputError, output_stems
+
+from .results import KINDS, composite
+from .visitor import Visitor
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.device import Device
-from app.models import Models
-from app.registry import Registry
-from app.settings import Settings
+from .device import Device
+from .models import Models
+from .registry import Registry
+from .settings import Settings
 
 _PREFIX = "icm-page-"
 _STALE = 600.0  # seconds without a sign of life; a running page gives one at least every 30

@@ -12,10 +12,11 @@ from urllib.parse import quote
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
-from app.bundle import results_of, single, zip_stream
-from app.desk import Desk
-from app.runs import reference_of
 from icm import InputError, Reference
+
+from .bundle import results_of, single, zip_stream
+from .desk import Desk
+from .runs import reference_of
 
 _KEY = re.compile(r"[a-z][0-9a-f]{12}")
 _SERVED = {

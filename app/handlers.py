@@ -13,15 +13,16 @@ from typing import Any, ParamSpec, TypeVar
 import gradio as gr
 from gradio.media import get_image
 
-from app import runs, uploads
-from app.desk import Desk
-from app.models import Choice
-from app.results import colour_of
-from app.views import command_line, easel_view, tray_view, viewer_view
-from app.visitor import Visitor
 from icm import IcmError, InputError
 
-EXAMPLE = ("cheetah1.jpg", "demo/cheetah1.mask.png")
+from . import runs, uploads
+from .desk import Desk
+from .models import Choice
+from .results import colour_of
+from .views import command_line, easel_view, tray_view, viewer_view
+from .visitor import Visitor
+
+EXAMPLE = ("cheetah1.jpg", "cli/cheetah1.mask.png")
 EXAMPLE_TARGETS = ("lion.jpg", "cheetah.jpg", "tower.jpg")
 _TICK = 0.25  # seconds between looks at a run
 

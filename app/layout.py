@@ -7,9 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.api import add_endpoints
-from app.desk import Desk
-from app.handlers import Handlers
+from .api import add_endpoints
+from .desk import Desk
+from .handlers import Handlers
 
 TITLE = "In-context matting"
 _INTRO = """<div class="icm icm-title"><h1>Mark it once, cut it out everywhere</h1>
@@ -126,4 +126,4 @@ def _widget(name: str) -> gr.HTML:
 
 
 def _bundled(name: str) -> str:
-    return resources.files("app").joinpath("widgets", name).read_text(encoding="utf-8")
+    return resources.files(__package__).joinpath("widgets", name).read_text(encoding="utf-8")

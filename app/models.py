@@ -9,8 +9,9 @@ from typing import TypedDict
 
 import numpy as np
 
-from app.settings import Settings
 from icm import IcmError, InputError, Matting, inventory, load, read_model_config
+
+from .settings import Settings
 
 _WORDS = {
     "small": (

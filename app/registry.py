@@ -11,8 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-from app.visitor import Visitor
 from icm import InputError
+
+from .visitor import Visitor
 
 logger = logging.getLogger(__name__)
 _TOKEN = re.compile(r"[0-9a-f]{32}")

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.uploads import fitted
-from icm import InputError, Matte, read_image
+from icm import InputError, Matte, over, read_image
+
+from .uploads import fitted
 
 LOOK = 1280  # longer side of what is looked at before it is zoomed into
 KINDS = ("alpha", "cutout", "composite")
@@ -43,18 +44,7 @@ def composite(folder: Path, background: str, picture: Path | None) -> Image.Imag
         InputError: the background cannot be used.
     """
     cutout = read_image(folder / "full.cutout.png")
-    size = cutout.size
-    alpha = np.ones(size, np.float32) if cutout.alpha is None else cutout.alpha
-    matte = Matte(
-        picture=cutout,
-        alpha=alpha,
-        guidance=alpha,
-        trimap=alpha,
-        confidence=1.0,
-        present=True,
-        estimate_foreground=lambda colours, _: colours,  # a cut-out's colours are the object's
-    )
-    return matte.over(_background(background, picture))
+    return over(cutout, _background(background, picture))
 
 
 def _background(

@@ -12,12 +12,13 @@ from urllib.parse import unquote
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from app import uploads
-from app.desk import Desk
-from app.settings import MEGABYTE
-from app.visitor import Visitor
-from app.words import told
 from icm import IcmError, InputError
+
+from . import uploads
+from .desk import Desk
+from .settings import MEGABYTE
+from .visitor import Visitor
+from .words import told
 
 
 class TooLargeError(InputError):

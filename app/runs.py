@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 
-from app.device import Device
-from app.models import Models
-from app.results import write_results
-from app.uploads import mask_at
-from app.visitor import Photo, Progress, RunState, Target, Visitor
-from app.words import told
 from icm import InputError, Matting, Reference
+
+from .device import Device
+from .models import Models
+from .results import write_results
+from .uploads import mask_at
+from .visitor import Photo, Progress, RunState, Target, Visitor
+from .words import told
 
 
 def start(visitor: Visitor, device: Device, models: Models, keys: list[str] | None = None) -> None:

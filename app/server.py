@@ -11,13 +11,14 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from app.desk import Desk, open_desk
-from app.downloads import add_downloads
-from app.layout import build_page, look
-from app.routes import add_routes
-from app.security import NoFetching, login, refuse_addresses
-from app.settings import Settings
 from icm import IcmError
+
+from .desk import Desk, open_desk
+from .downloads import add_downloads
+from .layout import build_page, look
+from .routes import add_routes
+from .security import NoFetching, login, refuse_addresses
+from .settings import Settings
 
 _EVENTS = 400  # light events and calls that may wait in Gradio's own queue
 

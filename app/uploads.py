@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.settings import MEGABYTE, Settings
-from app.visitor import Photo, Target, Visitor
 from icm import InputError, Picture, Reference, read_image, read_mask
+
+from .settings import MEGABYTE, Settings
+from .visitor import Photo, Target, Visitor
 
 EASEL_PIXELS = 1_000_000  # of the working copy that is painted on: a mask needs no more
 EASEL_SIDE = 3000  # a browser's canvas is sure to hold this

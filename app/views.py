@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from app.results import KINDS
-from app.visitor import Photo, Progress, Target, Visitor
+from .results import KINDS
+from .visitor import Photo, Progress, Target, Visitor
 
 View = dict[str, Any]
 

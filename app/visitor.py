@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Literal, TypeVar
 
-from app.device import Ticket
 from icm import InputError, Reference
+
+from .device import Ticket
 
 TargetState = Literal["waiting", "working", "done", "absent", "failed"]
 RunState = Literal["idle", "queued", "working", "stopping", "done", "stopped", "failed"]

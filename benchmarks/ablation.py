@@ -32,6 +32,7 @@ from ablation_pictures import (
     validation_rows,
 )
 from ablation_table import BASELINE, best_blocks, finished, write_result
+from plugged import predict
 from torch import Tensor, nn
 
 from icm.blocks.catalogue import catalogue, find_entry
@@ -44,7 +45,6 @@ from icm.models.matting_model import MattingModel
 from icm.models.small.network import SmallNetwork, SmallOutput
 from icm.research.training.loop import GRADIENT_LIMIT
 from icm.research.training.objectives.small_losses import matting_objective
-from icm.research.training.plugged import predict
 from icm.research.training.schedule import rate_factor
 from icm.research.training.trainable import GATES, freeze_others, rate_groups
 

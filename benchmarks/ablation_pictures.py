@@ -1,7 +1,6 @@
 """Training rows and validation rows of the ablation: computed once by the frozen layers, kept.
 
-The frozen layers are the backbone and the network up to its plug points
-(`icm.research.training.plugged`).
+The frozen layers are the backbone and the network up to its plug points (`plugged.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from plugged import Inputs, inputs_of, joined
 from torch import Tensor
 
 from icm.build import small_backbone, small_network
@@ -24,7 +24,6 @@ from icm.research.data.batches import PairBatches
 from icm.research.evaluation import read_validation
 from icm.research.evaluation.groups import Sample
 from icm.research.training.checkpoint import load_matching_weights
-from icm.research.training.plugged import Inputs, inputs_of, joined
 from icm.results import Example, Features
 
 DRAWN_TOGETHER = 8

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from icm.version import __version__
+
 __all__ = [
     "Failure",
     "IcmError",
@@ -25,6 +26,7 @@ __all__ = [
     "inventory",
     "load",
     "output_stems",
+    "over",
     "read_image",
     "read_mask",
     "read_model_config",
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from icm.errors import IcmError, InputError
     from icm.images import Picture, output_stems, read_image, read_mask
     from icm.matting import Failure, Matting, load
-    from icm.results import Matte, Points, Reference, Scribbles
+    from icm.results import Matte, Points, Reference, Scribbles, over
     from icm.weights.inventory import inventory
 
 _HOMES = {
@@ -51,6 +53,7 @@ _HOMES = {
     "inventory": "icm.weights.inventory",
     "load": "icm.matting",
     "output_stems": "icm.images",
+    "over": "icm.results",
     "read_image": "icm.images",
     "read_mask": "icm.images",
     "read_model_config": "icm.build",

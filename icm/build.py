@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import torch
@@ -18,7 +17,7 @@ from icm.blocks.plugs import build_merge, build_refinement, build_stages
 from icm.config import load_config
 from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig
 from icm.config.diffusion import DiffusionBackboneConfig
-from icm.config.locate import bundled_config, bundled_weights
+from icm.config.locate import bundled_config
 from icm.config.model import (
     ModelConfig,
     SmallBackboneConfig,
@@ -321,8 +320,3 @@ def _fingerprint(config: ModelConfig, weights: str) -> str:
     kept = {key: value for key, value in parts["backbone"].items() if key not in NO_RESULT}
     text = json.dumps([parts | {"backbone": kept}, weights], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def weights_path(config: ModelConfig) -> Path | None:
-    """Where the configured weights are looked for; None for a model without any."""
-    return None if config.weights is None else bundled_weights(config.weights)

@@ -37,13 +37,12 @@ from icm.engine.streaming import Failure, stream_mattes
 from icm.errors import DeviceMemoryError, InputError
 from icm.finishing import (
     closed_form_alpha,
-    estimate_foreground,
     full_resolution_alpha,
-    refine_alpha,
     trimap_from_alpha,
     trimap_from_guidance,
 )
 from icm.images import Picture, PictureSource, mask_of, read_image, read_mask, resize
+from icm.models.small.cascade import refine_alpha
 from icm.results import (
     Example,
     Marks,
@@ -307,7 +306,6 @@ class Matting:
             trimap=trimap,
             confidence=confidence,
             present=present,
-            estimate_foreground=estimate_foreground,
         )
 
     def _full_alpha(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from argparse import ArgumentParser, Namespace
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from app.settings import add_options, settings_of
 from icm.cli.options import add_model_options
+from icm.config.locate import page_package
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -16,12 +18,16 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Registers the verb."""
     parser = subparsers.add_parser("app", help="the web page: mark, cut out, look, download")
     add_model_options(parser)
-    add_options(parser)
+    _page("settings").add_options(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Serves the page until it is interrupted."""
-    from app.server import serve  # noqa: PLC0415 - imports Gradio and torch
-
-    serve(settings_of(arguments))
+    settings = _page("settings").settings_of(arguments)
+    _page("server").serve(settings)  # imports Gradio and torch
     return 0
+
+
+def _page(module: str) -> ModuleType:
+    """A module of the page, whose package has another name in a checkout than in a wheel."""
+    return importlib.import_module(f"{page_package()}.{module}")

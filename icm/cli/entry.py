@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from icm import __version__
 from icm.errors import IcmError
+from icm.version import __version__
 
 VERBS = (
     "matte",

@@ -201,7 +201,7 @@ def _sheets(
 def _facts(
     arguments: argparse.Namespace, matting: Matting | None, benchmark: str
 ) -> dict[str, str]:
-    from icm import __version__  # noqa: PLC0415 - beside the others
+    from icm.version import __version__  # noqa: PLC0415 - beside the others
 
     facts = {
         "command": shlex.join(["icm", *sys.argv[1:]]),

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from icm import __version__
+from icm.version import __version__
 
 _PACKAGES = (
     "torch",

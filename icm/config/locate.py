@@ -18,6 +18,11 @@ def bundle_root() -> Path:
     return installed if installed.is_dir() else PACKAGE.parent
 
 
+def page_package() -> str:
+    """Import name of the web page: the folder `app/` of a checkout, `icm_app` in a wheel."""
+    return "icm_app" if bundle_root() != PACKAGE.parent else "app"
+
+
 def model_names() -> list[str]:
     """Names of the bundled models to offer, sorted: no stages of training, none for tests."""
     names = sorted(path.stem for path in (bundle_root() / "configs").glob("*.yaml"))

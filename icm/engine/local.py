@@ -174,8 +174,9 @@ class LocalRun:
         started = time.monotonic()
         job, results = loaded.job, self._config.results
         box: Box | None = object_box(matte.alpha) if results.trim else None
-        kept = matte if box is None else trimmed(matte, box)
         stale = loaded.examined.stale
+        coloured = not {"cutout", "composite"}.isdisjoint(stale)
+        kept = matte if box is None else trimmed(matte, box, coloured=coloured)
         paths = kept.save(
             self._plan.folder, job.stem, stale, bits=results.bits, background=results.background
         )

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
+from icm.engine.contract import LoadedModel
 from icm.errors import DeviceMemoryError
 from icm.images import Picture
 from icm.results import Prediction, Reference
-
-if TYPE_CHECKING:
-    from icm.matting import Matting
 
 _SHARE = 0.8  # of the free memory; the rest is for fragments and for other programs
 
@@ -27,7 +24,7 @@ class Passes:
         most: pictures that a pass may have now.
     """
 
-    def __init__(self, matting: Matting, most: int | None = None) -> None:
+    def __init__(self, matting: LoadedModel, most: int | None = None) -> None:
         """Starts with one picture, whose need of memory is measured.
 
         Args:

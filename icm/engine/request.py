@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from icm.config.batch import BatchConfig
+from icm.engine.contract import LoadedModel
 from icm.engine.jobs import Group, ReferencePair, make_jobs
 from icm.images import read_image
 from icm.results import Reference
-
-if TYPE_CHECKING:
-    from icm.matting import Matting
 
 MakeReference = Callable[[Sequence[ReferencePair]], Reference]
 
@@ -30,7 +27,7 @@ class Request:
         config: of the run.
     """
 
-    matting: Matting
+    matting: LoadedModel
     make_reference: MakeReference
     root: Path
     groups: tuple[Group, ...]

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from icm import __version__
 from icm.engine.archive import Archive
 from icm.engine.jobs import Job, make_jobs
 from icm.engine.ledger import LEDGER, Entry, Ledger, read_entries
@@ -21,6 +20,7 @@ from icm.engine.signals import Stop
 from icm.engine.summary import Summary, Tally
 from icm.engine.watch import Arrivals
 from icm.errors import IcmError, OutputError
+from icm.version import __version__
 
 _LEFTOVER = re.compile(r"\.icm-[0-9a-f]{32}\.part")
 

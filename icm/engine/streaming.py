@@ -7,15 +7,12 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from icm.engine.contract import LoadedModel
 from icm.engine.passes import Passes
 from icm.errors import IcmError
 from icm.images import Picture, PictureSource, read_image
 from icm.results import Matte, Prediction, Reference
-
-if TYPE_CHECKING:
-    from icm.matting import Matting
 
 AHEAD = 3  # pictures decoded before the device needs them, and finished after it is done
 
@@ -34,7 +31,7 @@ class Failure:
 
 
 def stream_mattes(
-    matting: Matting, targets: Iterable[PictureSource], reference: Reference, size: int
+    matting: LoadedModel, targets: Iterable[PictureSource], reference: Reference, size: int
 ) -> Iterator[Matte | Failure]:
     """Mattes targets in order, at most `size` in one pass; see `Matting.stream`."""
     passes = Passes(matting, size)
@@ -49,7 +46,7 @@ def stream_mattes(
 
 
 def _groups(
-    matting: Matting, pictures: Iterable[Picture | Failure], most: int
+    matting: LoadedModel, pictures: Iterable[Picture | Failure], most: int
 ) -> Iterator[list[Picture] | Failure]:
     """Consecutive pictures of one input size, at most so many; failures stand alone."""
     group: list[Picture] = []
@@ -70,7 +67,7 @@ def _groups(
 
 
 def _submit(
-    matting: Matting,
+    matting: LoadedModel,
     passes: Passes,
     group: list[Picture] | Failure,
     reference: Reference,
@@ -89,7 +86,7 @@ def _submit(
     ]
 
 
-def _finished(matting: Matting, picture: Picture, prediction: Prediction) -> Matte | Failure:
+def _finished(matting: LoadedModel, picture: Picture, prediction: Prediction) -> Matte | Failure:
     try:
         return matting.finish(picture, prediction)
     except IcmError as error:

@@ -25,8 +25,15 @@ def object_box(alpha: NDArray[np.float32]) -> Box | None:
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
-def trimmed(matte: Matte, box: Box) -> Matte:
-    """The part of a matte that lies in a box, with the colours that the whole one has there."""
+def trimmed(matte: Matte, box: Box, *, coloured: bool = True) -> Matte:
+    """The part of a matte that lies in a box.
+
+    Args:
+        matte: the whole.
+        box: see `object_box`.
+        coloured: keep the foreground that the whole has there, which may have to be estimated;
+            not needed where only alpha, trimap or guidance are saved.
+    """
     top, left, bottom, right = box
     part = (slice(top, bottom), slice(left, right))
     picture = matte.picture
@@ -39,5 +46,5 @@ def trimmed(matte: Matte, box: Box) -> Matte:
         alpha=matte.alpha[part],
         guidance=resize(matte.guidance, picture.size)[part],
         trimap=np.asarray(whole_trimap)[part],
-        estimate_foreground=lambda _image, _alpha: matte.foreground[part],
+        known_foreground=matte.foreground[part] if coloured else None,
     )

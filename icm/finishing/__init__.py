@@ -1,6 +1,5 @@
-"""Finishing of alpha: trimap, closed form, foreground colours, full resolution."""
+"""Finishing: trimap, closed form, foreground colours, full resolution; arrays in, arrays out."""
 
-from icm.finishing.cascade import refine_alpha
 from icm.finishing.closed_form import closed_form_alpha
 from icm.finishing.foreground import estimate_foreground
 from icm.finishing.full_resolution import full_resolution_alpha, guided_upsampling
@@ -11,7 +10,6 @@ __all__ = [
     "estimate_foreground",
     "full_resolution_alpha",
     "guided_upsampling",
-    "refine_alpha",
     "trimap_from_alpha",
     "trimap_from_guidance",
 ]

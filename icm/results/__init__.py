@@ -1,8 +1,9 @@
 """Results are values: frozen dataclasses with shapes, ranges and units."""
 
 from icm.config.results import SAVE_KINDS
-from icm.results.matte import Background, Matte
-from icm.results.network import Example, Examples, Features, Prediction
+from icm.results.compositing import Background, over
+from icm.results.matte import Matte
+from icm.results.network import Example, Features, Prediction
 from icm.results.prompts import Marks, Points, Scribbles, Seeds, parse_points, seeds_of
 from icm.results.reference import Reference
 
@@ -10,7 +11,6 @@ __all__ = [
     "SAVE_KINDS",
     "Background",
     "Example",
-    "Examples",
     "Features",
     "Marks",
     "Matte",
@@ -19,6 +19,7 @@ __all__ = [
     "Reference",
     "Scribbles",
     "Seeds",
+    "over",
     "parse_points",
     "seeds_of",
 ]

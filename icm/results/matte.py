@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -16,21 +15,9 @@ from PIL import Image
 
 from icm.config.results import SAVE_KINDS
 from icm.errors import InputError
-from icm.images import (
-    Picture,
-    PictureSource,
-    convert_colours,
-    output_path,
-    read_image,
-    resize,
-    write_png,
-)
-
-Background = tuple[int, int, int] | PictureSource
-ForegroundEstimator = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
-
-_CHECKER_GREYS = (0.6, 0.8)
-_CHECKER_SQUARES = 32  # along the longer side
+from icm.finishing import estimate_foreground
+from icm.images import Picture, output_path, resize, write_png
+from icm.results.compositing import Background, as_image, composite
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +31,8 @@ class Matte:
         trimap: 0 background, 0.5 unknown, 1 foreground; any size, of the whole picture.
         confidence: in [0, 1], that the target contains the reference's object.
         present: whether the program says that it does.
-        estimate_foreground: gives the object's colours from the picture's and alpha; called once,
-            when `foreground` is first used.
+        known_foreground: the object's own colours, float32 h w 3 in [0, 1]; None: `foreground`
+            estimates them.
     """
 
     picture: Picture
@@ -54,7 +41,7 @@ class Matte:
     trimap: NDArray[np.float32]
     confidence: float
     present: bool
-    estimate_foreground: ForegroundEstimator
+    known_foreground: NDArray[np.float32] | None = None
 
     @property
     def name(self) -> str:
@@ -68,12 +55,17 @@ class Matte:
 
     @cached_property
     def foreground(self) -> NDArray[np.float32]:
-        """The object's own colours, float32 h w 3 in [0, 1], not multiplied by alpha."""
-        return self.estimate_foreground(self.picture.rgb, self.alpha)
+        """The object's own colours, float32 h w 3 in [0, 1], not multiplied by alpha.
+
+        Estimated when first asked for, which takes seconds for a large picture.
+        """
+        if self.known_foreground is not None:
+            return self.known_foreground
+        return estimate_foreground(self.picture.rgb, self.alpha)
 
     def cutout(self) -> Image.Image:
         """The object alone: RGBA, straight alpha, with the target's colour profile."""
-        return self._image(self._rgba())
+        return as_image(self._rgba(), self.profile)
 
     def over(self, background: Background) -> Image.Image:
         """The object on another background: RGB, with the target's colour profile.
@@ -86,7 +78,7 @@ class Matte:
             InputError: the background cannot be read, or a colour is not of whole numbers: 1.0
                 could mean white as well as nearly black.
         """
-        return self._image(self._composite(background))
+        return as_image(self._composite(background), self.profile)
 
     def save(
         self,
@@ -144,21 +136,10 @@ class Matte:
         return np.dstack([self.foreground, self.alpha])
 
     def _composite(self, background: Background) -> NDArray[np.float32]:
-        behind = convert_colours(
-            _background(background, self.picture.size), None, self.picture.profile
-        )
-        composite: NDArray[np.float32] = self.foreground - behind  # in place, for large pictures
-        composite *= self.alpha[..., np.newaxis]
-        composite += behind
-        return composite
+        return composite(self._cutout(), background)
 
-    def _image(self, colours: NDArray[np.float32]) -> Image.Image:
-        """An 8-bit image of colours made for it alone, which are used up."""
-        levels = np.multiply(colours, 255, out=colours)
-        image = Image.fromarray(np.rint(levels, out=levels).astype(np.uint8))
-        if self.profile is not None:
-            image.info["icc_profile"] = self.profile
-        return image
+    def _cutout(self) -> Picture:
+        return replace(self.picture, rgb=self.foreground, alpha=self.alpha)
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
@@ -176,40 +157,3 @@ def _checked_stem(stem: str | PurePath) -> PurePath:
             f"'{stem}' cannot name results: give a name, or a path below the folder, as a/b"
         )
     return path
-
-
-def _background(background: Background, size: tuple[int, int]) -> NDArray[np.float32]:
-    """A background as sRGB colours h w 3."""
-    if isinstance(background, tuple):
-        return np.broadcast_to(_colour(background), (*size, 3))
-    if isinstance(background, str) and background == "checker":
-        return _checker(size)
-    picture = read_image(background)
-    scale = max(size[0] / picture.size[0], size[1] / picture.size[1])
-    rows, columns = (
-        _middle(side, wanted / scale) for side, wanted in zip(picture.size, size, strict=True)
-    )
-    alpha = None if picture.alpha is None else picture.alpha[rows, columns]
-    return replace(picture, rgb=picture.rgb[rows, columns], alpha=alpha).at(size)
-
-
-def _middle(side: int, length: float) -> slice:
-    """The middle of a side, as long as asked for."""
-    kept = min(side, max(1, round(length)))
-    start = (side - kept) // 2
-    return slice(start, start + kept)
-
-
-def _colour(values: tuple[Any, ...]) -> NDArray[np.float32]:
-    whole = all(isinstance(value, Integral) and not isinstance(value, bool) for value in values)
-    if len(values) != 3 or not whole or not all(0 <= value <= 255 for value in values):
-        raise InputError(f"{values} is no colour: give three whole numbers from 0 to 255")
-    return np.array(values, np.float32) / np.float32(255)
-
-
-def _checker(size: tuple[int, int]) -> NDArray[np.float32]:
-    square = max(1, max(size) // _CHECKER_SQUARES)
-    rows, columns = np.arange(size[0]) // square, np.arange(size[1]) // square
-    odd = (rows[:, np.newaxis] + columns) % 2
-    greys = np.array(_CHECKER_GREYS, np.float32)[odd]
-    return np.repeat(greys[..., np.newaxis], 3, axis=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -51,15 +50,10 @@ class Prediction:
     Attributes:
         alpha_b1hw: alpha in [0, 1].
         guidance_b1hw: where the reference's object is, in [0, 1], at the size of the matching
-            features; for looking at and for the trimap, not calibrated.
-        trimap_b1hw: 0 background, 0.5 unknown, 1 foreground, at the input size.
+            features; for display and for the trimap, not calibrated.
         confidence_b: in [0, 1], that the target contains the reference's object.
     """
 
     alpha_b1hw: Tensor
     guidance_b1hw: Tensor
-    trimap_b1hw: Tensor
     confidence_b: Tensor
-
-
-Examples = Sequence[Example]

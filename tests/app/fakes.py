@@ -42,7 +42,7 @@ class FakeMatting:
             trimap=alpha,
             confidence=0.9,
             present=True,
-            estimate_foreground=lambda rgb, _: rgb,
+            known_foreground=picture.rgb,
         )
 
 

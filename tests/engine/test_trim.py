@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 
 from icm.engine.trim import object_box, trimmed
-from icm.finishing import estimate_foreground
 from icm.images import Picture, read_image
 from icm.results import Matte
 
@@ -22,7 +21,6 @@ def _matte(alpha: NDArray[np.float32]) -> Matte:
         trimap=np.round(draw.random((20, 15), np.float32) * 2) / np.float32(2),
         confidence=0.9,
         present=True,
-        estimate_foreground=estimate_foreground,
     )
 
 

@@ -16,18 +16,13 @@ HEIGHT, WIDTH = 20, 32
 COLOUR = np.array([0.8, 0.2, 0.4], np.float32)
 
 
-def made(calls=None, profile=None, alpha=None):
+def made(profile=None, alpha=None, known=True):
     """A matte of a square; its foreground is one colour, its picture noise."""
     if alpha is None:
         alpha = np.zeros((HEIGHT, WIDTH), np.float32)
         alpha[5:15, 8:24] = 1
         alpha[5:15, 8] = 0.35
     image = np.random.default_rng(0).random((*alpha.shape, 3), dtype=np.float32)
-
-    def estimate(rgb, found_alpha):
-        if calls is not None:
-            calls.append((rgb, found_alpha))
-        return np.broadcast_to(COLOUR, rgb.shape).copy()
 
     return Matte(
         picture=Picture(image, profile=profile, name="in/cat.jpg"),
@@ -36,13 +31,19 @@ def made(calls=None, profile=None, alpha=None):
         trimap=np.array([[0, 0.5], [0.5, 1]], np.float32),
         confidence=0.9,
         present=True,
-        estimate_foreground=estimate,
+        known_foreground=np.broadcast_to(COLOUR, image.shape).copy() if known else None,
     )
 
 
-def test_the_foreground_is_estimated_once_and_only_when_used(tmp_path):
+def test_the_foreground_is_estimated_once_and_only_when_used(tmp_path, monkeypatch):
     calls = []
-    matte = made(calls)
+
+    def estimate(rgb, alpha):
+        calls.append((rgb, alpha))
+        return rgb
+
+    monkeypatch.setattr("icm.results.matte.estimate_foreground", estimate)
+    matte = made(known=False)
     matte.save(tmp_path, "cat", ("alpha", "trimap", "guidance"))
     assert calls == []
     matte.cutout()

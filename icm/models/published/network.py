@@ -13,14 +13,11 @@ from torch import Tensor, nn
 
 from icm.blocks.plugs import Refinement
 from icm.errors import InputError
-from icm.functional.morphology import alpha_to_trimap
 from icm.models.confidence import peak_confidence, stretch
 from icm.models.examples import check_examples
 from icm.models.published.detail_decoder import DetailCapture
 from icm.models.published.semi_training import SemiTrainingAttentionBlocks
 from icm.results import Example, Features, Prediction
-
-TRIMAP_SHARE = 64  # the trimap widens alpha's soft band by 1 / 64 of the shorter side
 
 
 class PublishedNetwork(nn.Module):
@@ -65,9 +62,8 @@ class PublishedNetwork(nn.Module):
 
         Returns:
             Alpha in float32. `guidance_b1hw` is the sum of the references' attention, stretched to
-            [0, 1] for each item; the trimap is alpha's (unknown between .05 and .95, widened by
-            1/64 of the shorter side); `confidence_b` is the mean of the highest 1/1024 of alpha,
-            not calibrated: the network was trained on targets that hold the object.
+            [0, 1] for each item; `confidence_b` is the mean of the highest 1/1024 of alpha, not
+            calibrated: the network was trained on targets that hold the object.
 
         Raises:
             InputError: an example or the target's levels do not fit, or a mask is empty.
@@ -89,11 +85,9 @@ class PublishedNetwork(nn.Module):
             attention_b1hw = fused.attention_b1hw.to(image_bchw.dtype)
             image_bchw = torch.cat([image_bchw, attention_b1hw], dim=1)
         alpha_b1hw = self.detail_decoder(feature_bchw, image_bchw).float()
-        kernel_size = 2 * max(1, min(alpha_b1hw.shape[-2:]) // TRIMAP_SHARE) + 1
         return Prediction(
             alpha_b1hw=alpha_b1hw,
             guidance_b1hw=stretch(fused.guidance_b1hw),
-            trimap_b1hw=alpha_to_trimap(alpha_b1hw, kernel_size),
             confidence_b=peak_confidence(alpha_b1hw),
         )
 

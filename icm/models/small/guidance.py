@@ -1,4 +1,4 @@
-"""Few-shot guidance: several ways to tell a reference's object from its surroundings in a target.
+"""Few-shot guidance: classifiers that tell the references' object from its surroundings.
 
 Each channel is a small classifier fitted on the references alone: cosine similarity to their
 foreground *and* background tokens, the published softmax similarity (*In-Context Matting*, CVPR
@@ -16,15 +16,30 @@ import torch.nn.functional as F
 from einops import einsum, rearrange
 from torch import Tensor, nn
 
-from icm.functional.ridge import ridge_scores
+from icm.functional.ridge import weighted_ridge_scores
 from icm.results import Example, Features
 
 COLOUR_CHANNELS = 18
-BASE_CHANNELS = 8  # similarity: 5, ridge: 1, colour: 2
-PROPAGATED = (1, 2, 5, 4)  # log-odds, transfer, ridge, colour transfer
-GUIDANCE_CHANNELS = BASE_CHANNELS + 2 * len(PROPAGATED)
-# Guidance channels that each ingredient gives; propagation gives what follows them.
-INGREDIENTS = {"similarity": (0, 1, 2, 3, 7), "ridge": (5,), "colour": (4, 6)}
+# In the order in which trained weights expect them; after them comes each of PROPAGATED, spread by
+# the coarser and then by the finer self-attention.
+CHANNELS = (
+    "likeness",  # to the foreground tokens: soft maximum of the cosines
+    "odds",  # the same minus likeness to the background tokens
+    "transfer",  # the mask seen through attention over reference tokens
+    "prototype",  # cosine to the mean foreground token
+    "colour_transfer",  # as transfer, of colours
+    "ridge",  # regression from features to the mask
+    "colour_ridge",  # regression from colours to the mask
+    "softmax",  # the published similarity, softmax over the target
+)
+PROPAGATED = ("odds", "transfer", "ridge", "colour_transfer")
+ATTENTION_LEVELS = 2
+GUIDANCE_CHANNELS = len(CHANNELS) + ATTENTION_LEVELS * len(PROPAGATED)
+INGREDIENTS = {
+    "similarity": ("likeness", "odds", "transfer", "prototype", "softmax"),
+    "ridge": ("ridge",),
+    "colour": ("colour_transfer", "colour_ridge"),
+}
 PROPAGATION = "propagation"
 SCORE_LIMIT = 3.0  # ridge scores are about -1 and 1; beyond this they say no more
 
@@ -50,13 +65,11 @@ class FewShotTokens:
 
 @dataclass(frozen=True)
 class FewShotReference:
-    """Tokens of the references joined, with their masks and validity at both grids."""
+    """Tokens of the references, joined along m, with their masks at both grids."""
 
     tokens: FewShotTokens
     mask_bm: Tensor
-    valid_bm: Tensor
     fine_mask_bm: Tensor
-    fine_valid_bm: Tensor
 
 
 @dataclass(frozen=True)
@@ -74,9 +87,6 @@ class FewShotGuidance:
     logit_b1hw: Tensor
     fine_b1hw: Tensor
     tokens: FewShotTokens
-
-
-KeptTokens = dict[int, tuple[Tensor, FewShotTokens]]
 
 
 class FewShotCorrespondence(nn.Module):
@@ -137,10 +147,16 @@ class FewShotCorrespondence(nn.Module):
         )
 
     def reference(
-        self, examples: Sequence[Example], kept: KeptTokens | None = None
+        self, examples: Sequence[Example], tokens: Sequence[FewShotTokens] | None = None
     ) -> FewShotReference:
-        """Joins references, whose sizes may differ, along their tokens; `kept` as in `forward`."""
-        tokens = [self._kept(example.features, kept) for example in examples]
+        """Joins references, whose sizes may differ, along their tokens.
+
+        Args:
+            examples: the marked references.
+            tokens: of each, where they are known already.
+        """
+        if tokens is None:
+            tokens = [self.tokens(example.features) for example in examples]
         masks = [_pooled(example, level=1) for example in examples]
         fine_masks = [_pooled(example, level=2) for example in examples]
         mask_bm, fine_mask_bm = torch.cat(masks, dim=1), torch.cat(fine_masks, dim=1)
@@ -150,79 +166,52 @@ class FewShotCorrespondence(nn.Module):
                 for name in FewShotTokens.__dataclass_fields__
             )
         )
-        valid_bm = torch.ones_like(mask_bm, dtype=torch.bool)
-        fine_valid_bm = torch.ones_like(fine_mask_bm, dtype=torch.bool)
-        return FewShotReference(joined, mask_bm, valid_bm, fine_mask_bm, fine_valid_bm)
-
-    def _kept(self, features: Features, kept: KeptTokens | None) -> FewShotTokens:
-        if kept is None:
-            return self.tokens(features)
-        key = id(features.maps[0])
-        if key not in kept:
-            # The map is kept as well: the identity of one that is gone could come again.
-            kept[key] = features.maps[0], self.tokens(features)
-        return kept[key][1]
+        return FewShotReference(joined, mask_bm, fine_mask_bm)
 
     def forward(
-        self, target: Features, reference: FewShotReference, kept: KeptTokens | None = None
+        self, target: Features, reference: FewShotReference, tokens: FewShotTokens | None = None
     ) -> FewShotGuidance:
         """Guidance for targets.
 
         Args:
             target: a batch of targets.
             reference: of the same batch, or a batch of 1.
-            kept: tokens by the identity of their features, for several looks at the same
-                pictures; new ones are added.
+            tokens: of the targets, where they are known already.
         """
         height = target.maps[1].shape[-2]
-        mine, theirs = self._kept(target, kept), reference.tokens
+        mine, theirs = self.tokens(target) if tokens is None else tokens, reference.tokens
         mask_bm = reference.mask_bm
-        channels = self._similarity(mine, theirs, mask_bm)
         palette_bnm = einsum(mine.palette_bnc, theirs.palette_bnc, "b n c, b m c -> b n m")
         sharpness = self.log_sharpness["palette"].exp()
-        channels.append(_transfer(palette_bnm * sharpness, mask_bm))
-        ridge_bn = self._ridge("feature", mine.ridge_bnc, theirs.ridge_bnc, reference)
-        colour_bn = self._ridge("colour", mine.colour_bnc, theirs.colour_bnc, reference)
-        published_bn = channels.pop(4)
-        channels += [ridge_bn, colour_bn, published_bn]
-        base_bchw = rearrange(torch.stack(channels, dim=1), "b c (h w) -> b c h w", h=height)
-        base_bchw = self._without(base_bchw)
-        spread = [_propagate(base_bchw[:, PROPAGATED], maps) for maps in target.attention]
+        channels = self._similarity(mine, theirs, mask_bm) | {
+            "ridge": self._ridge("feature", mine.ridge_bnc, theirs.ridge_bnc, mask_bm),
+            "colour_transfer": _transfer(palette_bnm * sharpness, mask_bm),
+            "colour_ridge": self._ridge("colour", mine.colour_bnc, theirs.colour_bnc, mask_bm),
+        }
+        for name in {name for key in self.without for name in INGREDIENTS.get(key, ())}:
+            channels[name] = torch.zeros_like(channels[name])
+        maps = {
+            name: rearrange(value_bn, "b (h w) -> b 1 h w", h=height)
+            for name, value_bn in channels.items()
+        }
+        propagated_bchw = torch.cat([maps[name] for name in PROPAGATED], dim=1)
+        spread = [_propagate(propagated_bchw, attention) for attention in target.attention]
         if PROPAGATION in self.without:
             spread = [torch.zeros_like(map_bchw) for map_bchw in spread]
-        fine_bn = ridge_scores(
-            mine.fine_bnc,
-            theirs.fine_bnc,
-            reference.fine_mask_bm,
-            reference.fine_valid_bm,
-            self.log_ridge["fine"].exp(),
-        )
+        fine_bn = self._ridge("fine", mine.fine_bnc, theirs.fine_bnc, reference.fine_mask_bm)
         if "ridge" in self.without:
             fine_bn = torch.zeros_like(fine_bn)
         return FewShotGuidance(
-            map_bchw=torch.cat([base_bchw, *spread], dim=1),
-            logit_b1hw=base_bchw[:, 1:2] + 2 * base_bchw[:, 5:6],
-            fine_b1hw=rearrange(
-                fine_bn.clamp(-SCORE_LIMIT, SCORE_LIMIT),
-                "b (h w) -> b 1 h w",
-                h=target.maps[2].shape[-2],
-            ),
+            map_bchw=torch.cat([*(maps[name] for name in CHANNELS), *spread], dim=1),
+            logit_b1hw=maps["odds"] + 2 * maps["ridge"],
+            fine_b1hw=rearrange(fine_bn, "b (h w) -> b 1 h w", h=target.maps[2].shape[-2]),
             tokens=mine,
         )
 
-    def _without(self, base_bchw: Tensor) -> Tensor:
-        """The channels of ingredients that are left out set to 0."""
-        left_out = [index for name in self.without for index in INGREDIENTS.get(name, ())]
-        if not left_out:
-            return base_bchw
-        kept_c = torch.ones(BASE_CHANNELS, device=base_bchw.device)
-        kept_c[left_out] = 0
-        return base_bchw * rearrange(kept_c, "c -> 1 c 1 1")
-
     def _similarity(
         self, mine: FewShotTokens, theirs: FewShotTokens, mask_bm: Tensor
-    ) -> list[Tensor]:
-        """Foreground likeness, log-odds, transferred mask, prototype cosine, published: b n."""
+    ) -> dict[str, Tensor]:
+        """Channels from the cosines of match tokens, b n each."""
         cosine_bnm = einsum(mine.match_bnc, theirs.match_bnc, "b n c, b m c -> b n m")
         sharp = {name: value.exp() for name, value in self.log_sharpness.items()}
         foreground_bn = _soft_maximum(cosine_bnm * sharp["odds"], mask_bm)
@@ -231,19 +220,17 @@ class FewShotCorrespondence(nn.Module):
         cosine_bn = einsum(mine.match_bnc, F.normalize(prototype_bc, dim=-1), "b n c, b c -> b n")
         attention_bnm = (cosine_bnm * sharp["published"]).softmax(dim=1) * mask_bm[:, None]
         share_bn = attention_bnm.sum(dim=-1) / mask_bm.sum(dim=-1, keepdim=True).clamp_min(1e-4)
-        return [
-            foreground_bn / sharp["odds"],
-            foreground_bn - background_bn,
-            _transfer(cosine_bnm * sharp["transfer"], mask_bm),
-            cosine_bn,
-            torch.log(share_bn * share_bn.shape[-1] + 1e-2),
-        ]
+        return {
+            "likeness": foreground_bn / sharp["odds"],
+            "odds": foreground_bn - background_bn,
+            "transfer": _transfer(cosine_bnm * sharp["transfer"], mask_bm),
+            "prototype": cosine_bn,
+            "softmax": torch.log(share_bn * share_bn.shape[-1] + 1e-2),
+        }
 
-    def _ridge(
-        self, name: str, mine_bnc: Tensor, theirs_bmc: Tensor, reference: FewShotReference
-    ) -> Tensor:
-        scores_bn = ridge_scores(
-            mine_bnc, theirs_bmc, reference.mask_bm, reference.valid_bm, self.log_ridge[name].exp()
+    def _ridge(self, name: str, mine_bnc: Tensor, theirs_bmc: Tensor, mask_bm: Tensor) -> Tensor:
+        scores_bn = weighted_ridge_scores(
+            mine_bnc, theirs_bmc, mask_bm, 1 - mask_bm, self.log_ridge[name].exp()
         )
         return scores_bn.clamp(-SCORE_LIMIT, SCORE_LIMIT)
 

@@ -21,7 +21,7 @@ from icm.models.small.guidance import (
     GUIDANCE_CHANNELS,
     FewShotCorrespondence,
     FewShotGuidance,
-    KeptTokens,
+    FewShotTokens,
 )
 from icm.models.small.presence import PresenceHead, evidence
 from icm.results import Example, Features, Prediction
@@ -69,6 +69,14 @@ class SmallOutput:
     guidance: FewShotGuidance
     present_b: Tensor
     first: SmallSketch | None = None
+
+
+@dataclass(frozen=True)
+class KnownTokens:
+    """Tokens of a target and its examples, made once for all passes of one prediction."""
+
+    target: FewShotTokens
+    examples: tuple[FewShotTokens, ...]
 
 
 class TokenReader(nn.Module):
@@ -178,19 +186,21 @@ class SmallNetwork(nn.Module):
         output = self.predict(target, examples)
         alpha_b1hw = output.logit_b1hw.sigmoid()
         guidance_b1hw = output.guidance.logit_b1hw.sigmoid()
-        unknown_b1hw = (alpha_b1hw > 0.05) & (alpha_b1hw < 0.95)
-        trimap_b1hw = torch.where(unknown_b1hw, 0.5, alpha_b1hw.round())
-        return Prediction(alpha_b1hw, guidance_b1hw, trimap_b1hw, output.present_b.sigmoid())
+        return Prediction(alpha_b1hw, guidance_b1hw, output.present_b.sigmoid())
 
     def predict(self, target: Features, examples: Sequence[Example]) -> SmallOutput:
         """Logits and guidance, for the losses."""
-        kept: KeptTokens = {}
         examples = [_expanded(example, target.batch) for example in examples]
-        sketch = self.sketch(target, examples, kept=kept)
+        known = KnownTokens(
+            self.correspondence.tokens(target),
+            tuple(self.correspondence.tokens(example.features) for example in examples),
+        )
+        sketch = self.sketch(target, examples, known=known)
         first = sketch if self.looks > 1 else None
+        known = replace(known, examples=(*known.examples, known.target))
         for _ in range(self.looks - 1):
             own = _own_example(target, sketch.coarse_b1hw)
-            sketch = self.sketch(target, [*examples, own], first, kept=kept)
+            sketch = self.sketch(target, [*examples, own], first, known=known)
         logit_b1hw = self._decode(target, sketch)
         return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, sketch.present_b, first)
 
@@ -200,12 +210,19 @@ class SmallNetwork(nn.Module):
         examples: Sequence[Example],
         first: SmallSketch | None = None,
         *,
-        kept: KeptTokens | None = None,
+        known: KnownTokens | None = None,
     ) -> SmallSketch:
-        """Everything but the details; presence is that of a first look, if there was one."""
+        """Everything but the details.
+
+        Args:
+            target: a batch of targets.
+            examples: the references.
+            first: the first pass, whose presence counts, where there was one.
+            known: tokens that an earlier pass over the same pictures has made.
+        """
         examples = [_expanded(example, target.batch) for example in examples]
-        reference = self.correspondence.reference(examples, kept)
-        guidance = self.correspondence(target, reference, kept)
+        reference = self.correspondence.reference(examples, known.examples if known else None)
+        guidance = self.correspondence(target, reference, known.target if known else None)
         guide_bchw = guidance.map_bchw.to(target.maps[0].dtype)
         token_bchw = self._read(target, guide_bchw, examples)
         merged_bchw, middle, fine = self.merge((token_bchw, *target.maps[1:]))

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from icm.errors import InputError
-from icm.functional.morphology import alpha_to_trimap
 from icm.functional.pooling import PoolType
 from icm.functional.propagation import propagate
 from icm.functional.resize import resize
@@ -24,9 +23,6 @@ from icm.models.training_free.ridge import RidgeGuidance
 from icm.results import Example, Features, Prediction
 
 GuidanceKind = Literal["similarity", "ridge"]
-
-LOW, HIGH = 0.3, 0.7  # a coarse map is sure of less than alpha is
-TRIMAP_SHARE = 32  # and its edge is uncertain by about a cell: 1 / 32 of the shorter side
 
 
 class TrainingFreeNetwork(nn.Module):
@@ -83,7 +79,6 @@ class TrainingFreeNetwork(nn.Module):
         Returns:
             `alpha_b1hw` is the guidance after propagation, enlarged to the image: coarse, in [0, 1]
             and float32, as all of the result. `guidance_b1hw` is the same at the attention's grid.
-            The trimap is unknown between .3 and .7 and 1/32 of the shorter side around.
             `confidence_b`, not calibrated: for "ridge" the mean of the highest 1/1024 of the
             guidance before propagation, for "similarity" how far it is from uniform.
 
@@ -109,9 +104,7 @@ class TrainingFreeNetwork(nn.Module):
         guidance_b1hw = guidance_b1hw.float().clamp(0, 1)
         size = (target.image_b3hw.shape[-2], target.image_b3hw.shape[-1])
         coarse_b1hw = resize(guidance_b1hw, size)
-        kernel_size = 2 * max(1, min(size) // TRIMAP_SHARE) + 1
-        trimap_b1hw = alpha_to_trimap(coarse_b1hw, kernel_size, low=LOW, high=HIGH)
-        return Prediction(coarse_b1hw, guidance_b1hw, trimap_b1hw, confidence_b)
+        return Prediction(coarse_b1hw, guidance_b1hw, confidence_b)
 
     def _similarity(
         self, target_bchw: Tensor, references_bchw: list[Tensor], masks_b1hw: list[Tensor]

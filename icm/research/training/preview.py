@@ -34,12 +34,7 @@ def unfinished(
         device: where the model is.
         refiner: in training instead of the model; without one, alpha is finished as it is.
     """
-    kept = config.finish
-    finish = FinishConfig(present_threshold=0)
-    if refiner is not None:
-        finish = FinishConfig(
-            method="refined", refiner="in training", longest=kept.longest, present_threshold=0
-        )
+    finish = FinishConfig(longest=config.finish.longest, present_threshold=0)
     config = config.model_copy(update={"finish": finish})
     dtype = DTYPES[stage.precision]
     return lambda: Matting(Built(model, config, device, dtype, "in training", refiner))

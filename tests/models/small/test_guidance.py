@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from icm.models.small import guidance
 from icm.models.small.guidance import (
     GUIDANCE_CHANNELS,
     PROPAGATED,
@@ -81,7 +82,7 @@ def test_propagation_is_attention_times_guidance(correspondence: FewShotCorrespo
     found = correspondence(target, correspondence.reference([shown])).map_bchw[0]
     fine = target.attention[1].reshape(24, 24)
     for index, channel in enumerate(PROPAGATED):
-        expected = fine @ found[channel].flatten()
+        expected = fine @ found[guidance.CHANNELS.index(channel)].flatten()
         spread = found[8 + len(PROPAGATED) + index].flatten()
         assert torch.allclose(spread, expected, atol=1e-5)
 
@@ -155,8 +156,8 @@ def test_colours_are_means_squares_and_differences_by_cell() -> None:
 
 def test_every_parameter_gets_a_gradient(correspondence: FewShotCorrespondence) -> None:
     correspondence.zero_grad()
-    guidance = correspondence(features(0), correspondence.reference([example(1)]))
-    (guidance.map_bchw.square().sum() + guidance.fine_b1hw.square().sum()).backward()
+    found = correspondence(features(0), correspondence.reference([example(1)]))
+    (found.map_bchw.square().sum() + found.fine_b1hw.square().sum()).backward()
     for name, value in correspondence.named_parameters():
         assert value.grad is not None, name
         assert value.grad.abs().sum() > 0, name

@@ -51,10 +51,6 @@ def test_finds_the_planted_object(kind):
     assert object_mean > 3 * other_mean
     if kind == "ridge":
         assert ((result.guidance_b1hw[:, 0] > 0.5) == (inside > 0)).all()
-        known = result.trimap_b1hw != 0.5
-        full = inside.repeat_interleave(8, 1).repeat_interleave(8, 2)[:, None]
-        assert known.float().mean() > 0.1
-        assert torch.equal(result.trimap_b1hw[known], full[known])
 
 
 def test_ridge_takes_a_soft_mask_as_soft_labels():

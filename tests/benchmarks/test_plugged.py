@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from benchmarks.plugged import Inputs, inputs_of, joined, predict
 from icm.build import small_network
 from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig, StageConfig
 from icm.config.model import SmallNetworkConfig
 from icm.models.small.network import SmallNetwork
-from icm.research.training.plugged import Inputs, inputs_of, joined, predict
 from icm.results import Example, Features
 
 MAPS = (24, 16, 12)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from icm.finishing import refine_alpha
-from icm.finishing.cascade import refinement_sizes
 from icm.images import Picture, resize
+from icm.models.small.cascade import refine_alpha, refinement_sizes
 from icm.models.small.refiner import DetailRefiner
 
 

@@ -20,7 +20,7 @@ from icm.research.training.stages import untrained
 from icm.research.training.trainable import freeze_others
 from tests.research.training.test_stages import TINY_MODEL
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "ablation.yaml"
 BLOCK = "fusion.blocks=[{name: cbam, options: {reduction: 8}}]"
 

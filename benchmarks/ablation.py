@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -37,10 +37,9 @@ from torch import Tensor, nn
 
 from icm.blocks.catalogue import catalogue, find_entry
 from icm.build import small_network
-from icm.config import load_config
 from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig, StageConfig
 from icm.config.model import SmallNetworkConfig
-from icm.config.training import TrainingConfig
+from icm.config.training import SmallTraining, load_training
 from icm.models.matting_model import MattingModel
 from icm.models.small.network import SmallNetwork, SmallOutput
 from icm.research.training.loop import GRADIENT_LIMIT
@@ -109,7 +108,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=192, help="of validation pictures, pixels")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    config = load_config(TrainingConfig, CONFIG, [])
+    config = cast(SmallTraining, load_training(CONFIG))
     model = start(given.weights or Path(str(config.start_from)))
     given.work.mkdir(parents=True, exist_ok=True)
     validation = _once(
@@ -154,7 +153,7 @@ def planned(log: Path) -> Iterator[Run]:
 def trained(
     run: Run,
     model: MattingModel,
-    config: TrainingConfig,
+    config: SmallTraining,
     training: TrainingRows,
     validation: list[ValidationRow],
 ) -> dict[str, Any]:

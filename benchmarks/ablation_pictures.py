@@ -16,7 +16,7 @@ from torch import Tensor
 
 from icm.build import small_backbone, small_network
 from icm.config.model import InputConfig, SmallBackboneConfig, SmallNetworkConfig
-from icm.config.training import TrainingConfig
+from icm.config.training import SmallTraining
 from icm.engine.preparation import input_size
 from icm.images import resize
 from icm.models.matting_model import MattingModel
@@ -70,7 +70,7 @@ def start(weights: Path) -> MattingModel:
 
 
 def training_rows(
-    model: MattingModel, config: TrainingConfig, data: Path, cache: Path, count: int
+    model: MattingModel, config: SmallTraining, data: Path, cache: Path, count: int
 ) -> TrainingRows:
     """Draws and computes so many training rows."""
     inputs: list[Inputs] = []

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import yaml
 
-from icm.config.training import TrainingConfig
+from icm.config.training import SmallTraining
 from icm.matting import load
 from icm.research.bench.stages import machine
 from icm.research.evaluation.validation import read_validation
@@ -81,7 +81,7 @@ def trained(row: Row, arguments: argparse.Namespace) -> tuple[Path, Path]:
     }
     (folder / "model.yaml").write_text(yaml.safe_dump(model), encoding="utf-8")
     shares = {name: 0.0 if name in row.kinds else share for name, share in SHARES.items()}
-    config = TrainingConfig.model_validate(
+    config = SmallTraining.model_validate(
         {
             "objective": "matting",
             "model": str(folder / "model.yaml"),

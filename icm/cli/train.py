@@ -9,7 +9,6 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from icm.config import load_config
 from icm.errors import ConfigError, DeviceError
 
 if TYPE_CHECKING:
@@ -55,9 +54,9 @@ def run(arguments: Namespace) -> int:
     Raises:
         IcmError: the call was wrong, or training cannot go on.
     """
-    from icm.config.training import TrainingConfig  # noqa: PLC0415 - only here
+    from icm.config.training import load_training  # noqa: PLC0415 - slow
 
-    config = load_config(TrainingConfig, arguments.config, arguments.overrides)
+    config = load_training(arguments.config, arguments.overrides)
     if arguments.processes > 1 and "RANK" not in os.environ:
         return _run_together(arguments, config)
     from icm.cli.validation import validation_on  # noqa: PLC0415 - beside the next

@@ -39,6 +39,11 @@ def load_config(kind: type[C], path: str | Path, overrides: Sequence[str] = ()) 
     Raises:
         ConfigError: the file is missing or no YAML, a key is unknown, or a value does not fit.
     """
+    return parse_config(kind, read_values(path, overrides), source=str(path))
+
+
+def read_values(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Plain values of a YAML file, with overrides applied; raises as `load_config`."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -54,7 +59,7 @@ def load_config(kind: type[C], path: str | Path, overrides: Sequence[str] = ()) 
         values = {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected keys and values, found {type(values).__name__}")
-    return parse_config(kind, apply_overrides(values, overrides), source=str(path))
+    return apply_overrides(values, overrides)
 
 
 def parse_config(kind: type[C], values: Mapping[str, Any], *, source: str) -> C:

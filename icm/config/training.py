@@ -1,64 +1,43 @@
-"""Knobs of training: one file per stage, each started from the weights of the one before."""
+"""Knobs of training: one file per stage, each started from the weights of the one before.
+
+Every objective has a configuration type of its own; `load_training` picks it by the file's
+`objective`.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from icm.config.base import Config
+from icm.config.base import Config, parse_config, read_values
 from icm.config.blocks import DecoderConfig, FusionConfig
 from icm.config.data import DifficultyRamp, PairSettings
+from icm.errors import ConfigError
 
 Precision = Literal["no", "bf16", "fp16"]
 
 
 class TrainingConfig(Config):
-    """One stage of training.
+    """Common to all objectives.
 
     The learning rate warms up over `warm_up` steps, stays, and from `decay_from` (a share of the
     steps) on falls to 3 % of itself along a cosine.
     """
 
     format_version: Literal[1] = 1
-    objective: Literal["denoise", "matting", "presence", "refine", "published"]
+    objective: str
     model: str = Field("small", description="name or file of the model's configuration")
-    # blocks from the literature to train into the model, in place of those that its file names
-    fusion: FusionConfig = FusionConfig()
-    decoder: DecoderConfig = DecoderConfig()
     pairs: PairSettings = PairSettings()
-    ramp: DifficultyRamp = DifficultyRamp()
-    looks: int | None = Field(
-        None,
-        ge=1,
-        le=8,
-        description="small: how often to match while training; null: as the model does",
-    )
-    distinct_batches: PositiveInt | None = Field(
-        None, description="batches before the same ones come again; None: never"
-    )
-    kept_features: float = Field(
-        0.0,
-        ge=0,
-        description="gigabytes of the frozen backbone's features kept on disk (published); at 768 "
-        "px a pair takes about 40 MB in bfloat16",
-    )
     start_from: str | None = Field(None, description="weights of the stage before, safetensors")
-    crossed: float = Field(
-        1.0,
-        ge=0,
-        le=2,
-        description="references of other pairs, a pair: what they show is not there",
-    )
     steps: PositiveInt
     batch: PositiveInt = Field(16, description="pairs or images a step, of all processes together")
     precision: Precision = Field("bf16", description="of the network; fp16 needs a GPU")
     learning_rate: PositiveFloat = 1e-3
     backbone_rate: float = Field(1.0, ge=0, description="learning rate of the backbone, relative")
     gate_rate: float = Field(1.0, ge=0, description="learning rate of zero gates, relative")
-    trained: tuple[str, ...] = Field(
-        (), description="layers that learn, all others stay as they are; none: all learn (matting)"
-    )
     weight_decay: float = Field(0.02, ge=0)
     warm_up: PositiveInt = 50
     decay_from: float = Field(0.6, ge=0, le=1)
@@ -72,6 +51,78 @@ class TrainingConfig(Config):
     validation_groups: PositiveInt = Field(3, description="of each validation set")
     best_by: Literal["iou", "mse"] = Field("iou", description="what the best weights are best at")
 
+
+class DenoiserTraining(TrainingConfig):
+    """Pre-training of the small backbone; of `pairs` only the size counts."""
+
+    objective: Literal["denoise"]
+
+
+class PairTraining(TrainingConfig):
+    """Common to the objectives that learn from pairs of a marked reference and a target."""
+
+    # blocks from the literature to train into the model, in place of those that its file names
+    fusion: FusionConfig = FusionConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    ramp: DifficultyRamp = DifficultyRamp()
+    distinct_batches: PositiveInt | None = Field(
+        None, description="batches before the same ones come again; null: never"
+    )
+
+
+class SmallTraining(PairTraining):
+    """Backbone and network of the small model, through the task."""
+
+    objective: Literal["matting"]
+    looks: int | None = Field(
+        None, ge=1, le=8, description="how often to match; null: as the model does"
+    )
+    crossed: float = Field(
+        1.0,
+        ge=0,
+        le=2,
+        description="references of other pairs, a pair: what they show is not there",
+    )
+    trained: tuple[str, ...] = Field(
+        (), description="layers that learn, all others stay as they are; none: all learn"
+    )
+
+
+class PresenceTraining(PairTraining):
+    """The presence head of a finished small model."""
+
+    objective: Literal["presence"]
+    start_from: str
+    distinct_batches: PositiveInt = Field(description="batches whose features are kept")
+    crossed: float = Field(
+        1.0,
+        ge=0,
+        le=2,
+        description="references of other pairs, a pair: what they show is not there",
+    )
+
+
+class RefinerTraining(PairTraining):
+    """The detail refiner, on what a frozen small model leaves to be done."""
+
+    objective: Literal["refine"]
+    start_from: str
+    looks: int | None = Field(
+        None, ge=1, le=8, description="how often to match; null: as the model does"
+    )
+
+
+class PublishedTraining(PairTraining):
+    """The published head, on features of a frozen diffusion backbone."""
+
+    objective: Literal["published"]
+    kept_features: float = Field(
+        0.0,
+        ge=0,
+        description="gigabytes of the backbone's features kept on disk; at 768 px a pair takes "
+        "about 40 MB in bfloat16",
+    )
+
     @model_validator(mode="after")
     def _keeps_what_returns(self) -> Self:
         if self.kept_features and self.distinct_batches is None:
@@ -79,6 +130,32 @@ class TrainingConfig(Config):
                 "kept_features needs distinct_batches: pictures that never come again need not "
                 "be kept"
             )
-        if self.kept_features and self.objective != "published":
-            raise ValueError("kept_features needs objective published: its backbone is frozen")
         return self
+
+
+OBJECTIVES: dict[str, type[TrainingConfig]] = {
+    "denoise": DenoiserTraining,
+    "matting": SmallTraining,
+    "presence": PresenceTraining,
+    "refine": RefinerTraining,
+    "published": PublishedTraining,
+}
+
+
+def load_training(path: str | Path, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Reads a stage's YAML file; see `icm.config.load_config`.
+
+    Raises:
+        ConfigError: as `load_config`, or the objective is unknown.
+    """
+    return parse_training(read_values(path, overrides), source=str(path))
+
+
+def parse_training(values: Mapping[str, Any], *, source: str) -> TrainingConfig:
+    """Builds the configuration of the objective that plain values name; `source` is for errors."""
+    objective = values.get("objective")
+    if not isinstance(objective, str) or objective not in OBJECTIVES:
+        raise ConfigError(
+            f"{source}: 'objective' is {objective!r}: choose of {', '.join(OBJECTIVES)}"
+        )
+    return parse_config(OBJECTIVES[objective], values, source=source)

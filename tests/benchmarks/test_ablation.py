@@ -14,8 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from icm.cli import main
-from icm.config import load_config
-from icm.config.training import TrainingConfig
+from icm.config.training import SmallTraining, load_training
 from icm.research.training.stages import untrained
 from icm.research.training.trainable import freeze_others
 from tests.research.training.test_stages import TINY_MODEL
@@ -34,7 +33,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_the_configuration_freezes_all_before_the_plug_points() -> None:
-    config = load_config(TrainingConfig, CONFIG, [BLOCK])
+    config = load_training(CONFIG, [BLOCK])
     model, _ = untrained(config)
     freeze_others(model, config.trained)
     learning = {name for name, value in model.named_parameters() if value.requires_grad}
@@ -46,7 +45,7 @@ def test_the_configuration_freezes_all_before_the_plug_points() -> None:
 
 
 def test_its_layers_exist_without_any_block() -> None:
-    config = load_config(TrainingConfig, CONFIG, [])
+    config = load_training(CONFIG, [])
     freeze_others(untrained(config)[0], config.trained)
 
 
@@ -70,8 +69,8 @@ def test_a_block_is_trained_alone_and_evaluated(
     words = ["train", "--config", str(stage), "--data", str(tiny_root), "-o", str(out)]
     assert main([*words, "--device", "cpu", "--workers", "0", "--set", BLOCK]) == 0
     trained = load_file(out / "weights.safetensors")
-    torch.manual_seed(TrainingConfig.model_validate(values).seed)
-    start = untrained(TrainingConfig.model_validate_json((out / "config.json").read_text()))[0]
+    torch.manual_seed(SmallTraining.model_validate(values).seed)
+    start = untrained(SmallTraining.model_validate_json((out / "config.json").read_text()))[0]
     moved = {
         name.split(".")[1] if name.startswith("network.") else "backbone"
         for name, value in start.state_dict().items()

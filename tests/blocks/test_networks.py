@@ -9,7 +9,7 @@ from icm.build import build, read_model_config, small_network
 from icm.config import apply_overrides, parse_config
 from icm.config.blocks import DecoderConfig, FusionConfig
 from icm.config.model import SmallNetworkConfig
-from icm.config.training import TrainingConfig
+from icm.config.training import SmallTraining, parse_training
 from icm.errors import ConfigError, WeightsError
 from icm.functional.propagation import weigh_attention
 from icm.research.training.stages import untrained
@@ -208,9 +208,9 @@ def test_a_network_without_fusion_refuses_blocks():
 
 def test_training_puts_the_named_blocks_into_the_model():
     values = {"objective": "matting", "steps": 1}
-    plain = parse_config(TrainingConfig, values, source="test")
+    plain = parse_training(values, source="test")
     text = "fusion.blocks=[{name: cbam, options: {reduction: 8}}]"
-    named = parse_config(TrainingConfig, apply_overrides(values, [text]), source="test")
+    named = parse_training(apply_overrides(values, [text]), source="test")
     new = set(untrained(named)[0].state_dict()) - set(untrained(plain)[0].state_dict())
     assert len(new) == 3
     assert all(name.startswith("network.refinement.blocks.0.") for name in new)
@@ -218,6 +218,6 @@ def test_training_puts_the_named_blocks_into_the_model():
 
 def test_a_stage_says_how_often_to_look_and_else_the_model_does():
     values = {"objective": "matting", "steps": 1}
-    stages = [TrainingConfig(**values, looks=looks) for looks in (None, 1, 5)]
+    stages = [SmallTraining(**values, looks=looks) for looks in (None, 1, 5)]
     looks = [untrained(stage)[0].network.looks for stage in stages]
     assert looks == [read_model_config("small").network.looks, 1, 5]

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
 from safetensors import safe_open
 
-from icm.config.base import explain
-from icm.config.training import TrainingConfig
-from icm.errors import WeightsError
+from icm.config.training import TrainingConfig, parse_training
+from icm.errors import ConfigError, WeightsError
 from icm.research.training.card import CardFacts, StageFacts, model_card, read_evaluation
 from icm.research.training.sources import NOTED
 from icm.research.training.state import AVERAGED, BEST, Row
@@ -89,11 +87,9 @@ def _config_of(run: Path) -> TrainingConfig | None:
     if not path.is_file():
         return None
     try:
-        return TrainingConfig.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise WeightsError(
-            f"{path} is of another version: {explain(error, TrainingConfig)}"
-        ) from error
+        return parse_training(json.loads(path.read_text(encoding="utf-8")), source=str(path))
+    except (ConfigError, ValueError) as error:
+        raise WeightsError(f"the run is of another version: {error}") from error
 
 
 def _model_file(config: TrainingConfig, name: str | None, weights: Path) -> dict[str, object]:

@@ -8,22 +8,29 @@ from pathlib import Path
 
 from torch.utils.data import DataLoader
 
-from icm.config.training import TrainingConfig
+from icm.config.training import PairTraining
 from icm.research.data.batches import PairBatch, PairBatches
 from icm.research.training.distributed import Workplace
 
 
 def drawn_pairs(
-    config: TrainingConfig, data: Path, cache: Path, workplace: Workplace, *, workers: int
+    config: PairTraining,
+    data: Path,
+    cache: Path,
+    workplace: Workplace,
+    *,
+    workers: int,
+    distinct: int | None,
 ) -> Callable[[int], Iterator[PairBatch]]:
     """From a step's number to this process's batches from that step on, without end.
 
     Args:
-        config: of the stage; after `distinct_batches` the same ones come again.
+        config: of the stage.
         data: folder of training pictures.
         cache: folder for decoded pictures.
         workplace: whose share of each batch is drawn.
         workers: processes that draw pairs; 0 draws them between the steps.
+        distinct: batches after which the same ones come again; None: never.
 
     Raises:
         ConfigError: the batch cannot be shared by the processes.
@@ -45,7 +52,6 @@ def drawn_pairs(
         return iter(DataLoader(source, batch_size=None, num_workers=workers))
 
     def batches(start: int) -> Iterator[PairBatch]:
-        distinct = config.distinct_batches
         if distinct is None:
             yield from drawn(start)
             return

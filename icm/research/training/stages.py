@@ -15,7 +15,14 @@ from icm.config.model import (
     SmallBackboneConfig,
     SmallNetworkConfig,
 )
-from icm.config.training import TrainingConfig
+from icm.config.training import (
+    DenoiserTraining,
+    PresenceTraining,
+    PublishedTraining,
+    RefinerTraining,
+    SmallTraining,
+    TrainingConfig,
+)
 from icm.errors import ConfigError, WeightsError
 from icm.models.matting_model import MattingModel
 from icm.models.small.refiner import DetailRefiner
@@ -72,15 +79,8 @@ def train(
     workplace = choose_workplace(device, config.precision)
     torch.manual_seed(config.seed)
     store = out.parent / "cache" if cache is None else cache
-    prepare = {
-        "denoise": _denoising,
-        "matting": _matting,
-        "refine": _refining,
-        "presence": _presence,
-        "published": _published,
-    }[config.objective]
     with workplace.accelerator.main_process_first():  # which decodes the pictures for the others
-        model, stage = prepare(config, data, store, workplace, workers)
+        model, stage = _prepared(config, data, store, workplace, workers)
         if stage.matting is not None:
             stage = replace(stage, samples=sample_pairs(config, data, store))
     if workplace.is_main:
@@ -94,28 +94,42 @@ def train(
         workplace.accelerator.end_training()
 
 
-def _denoising(
+def _prepared(
     config: TrainingConfig, data: Path, cache: Path, workplace: Workplace, workers: int
 ) -> Prepared:
-    del workers  # crops are quickly drawn
+    match config:
+        case DenoiserTraining():
+            return _denoising(config, data, cache, workplace)
+        case SmallTraining():
+            return _matting(config, data, cache, workplace, workers)
+        case PresenceTraining():
+            return _presence(config, data, cache, workplace, workers)
+        case RefinerTraining():
+            return _refining(config, data, cache, workplace, workers)
+        case PublishedTraining():
+            return _published(config, data, cache, workplace, workers)
+        case _:
+            raise ConfigError(f"objective '{config.objective}' has no stage")
+
+
+def _denoising(config: DenoiserTraining, data: Path, cache: Path, workplace: Workplace) -> Prepared:
     model, _ = _small(config, workplace)
     return model, denoising_stage(model, config, data, cache, workplace)
 
 
 def _matting(
-    config: TrainingConfig, data: Path, cache: Path, workplace: Workplace, workers: int
+    config: SmallTraining, data: Path, cache: Path, workplace: Workplace, workers: int
 ) -> Prepared:
     model, about = _small(config, workplace)
+    freeze_others(model, config.trained)
     stage = matting_stage(model, config, data, cache, workplace=workplace, workers=workers)
     return model, replace(stage, matting=unfinished(model, about, config, workplace.device))
 
 
 def _presence(
-    config: TrainingConfig, data: Path, cache: Path, workplace: Workplace, workers: int
+    config: PresenceTraining, data: Path, cache: Path, workplace: Workplace, workers: int
 ) -> Prepared:
     """The presence head of a finished model."""
-    if config.start_from is None:
-        raise ConfigError("objective 'presence' needs start_from: the weights of the model")
     model, _ = _small(config, workplace)
     stage = presence_stage(model, config, data, cache, workplace=workplace, workers=workers)
     return model, stage
@@ -127,16 +141,13 @@ def _small(config: TrainingConfig, workplace: Workplace) -> tuple[MattingModel, 
     if config.start_from is not None:
         _start(model, Path(config.start_from))
     model = model.to(workplace.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stub lacks it
-    freeze_others(model, config.trained)
     return model, about
 
 
 def _refining(
-    config: TrainingConfig, data: Path, cache: Path, workplace: Workplace, workers: int
+    config: RefinerTraining, data: Path, cache: Path, workplace: Workplace, workers: int
 ) -> Prepared:
     """A refiner with random weights, and the stage that trains it on a frozen model."""
-    if config.start_from is None:
-        raise ConfigError("objective 'refine' needs start_from: the weights of the model to refine")
     frozen, about = untrained(config)
     _start(frozen, Path(config.start_from))
     frozen = frozen.to(workplace.device).eval().requires_grad_(False)
@@ -149,7 +160,7 @@ def _refining(
 
 
 def _published(
-    config: TrainingConfig, data: Path, cache: Path, workplace: Workplace, workers: int
+    config: PublishedTraining, data: Path, cache: Path, workplace: Workplace, workers: int
 ) -> Prepared:
     """The published head with random or given weights, on a frozen backbone."""
     about = _with_blocks(config)
@@ -196,7 +207,8 @@ def untrained(stage: TrainingConfig) -> tuple[MattingModel, ModelConfig]:
             "trains only that"
         )
     backbone = small_backbone(config.backbone)
-    looks = config.network.looks if stage.looks is None else stage.looks
+    asked = stage.looks if isinstance(stage, SmallTraining | RefinerTraining) else None
+    looks = config.network.looks if asked is None else asked
     network = small_network(
         config.network.model_copy(update={"looks": looks}),
         backbone.map_channels,
@@ -208,8 +220,9 @@ def untrained(stage: TrainingConfig) -> tuple[MattingModel, ModelConfig]:
 
 def _with_blocks(stage: TrainingConfig) -> ModelConfig:
     """The configuration of a stage's model, with the blocks that the stage names."""
-    named = {key: getattr(stage, key) for key in ("fusion", "decoder")}
-    blocks = {key: value for key, value in named.items() if key in stage.model_fields_set}
+    blocks: dict[str, object] = {
+        key: getattr(stage, key) for key in ("fusion", "decoder") if key in stage.model_fields_set
+    }
     return read_model_config(stage.model).model_copy(update=blocks)
 
 

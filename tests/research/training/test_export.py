@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 
 import icm
 from icm.cli import main
+from icm.config.training import parse_training
 from icm.errors import InputError, WeightsError
 from icm.research.training.card import read_evaluation
 from icm.research.training.checkpoint import save_weights
 from icm.research.training.export import export_run
-from icm.research.training.stages import TrainingConfig, untrained
+from icm.research.training.stages import untrained
 from icm.weights.hashes import sha256_of
 
 TINY_MODEL = {
@@ -49,14 +50,14 @@ def finished(tmp_path: Path) -> Path:
     (tmp_path / "model.yaml").write_text(yaml.safe_dump(TINY_MODEL))
     before, run = tmp_path / "before", tmp_path / "run"
     values = {"objective": "denoise", "model": str(tmp_path / "model.yaml"), "steps": 30}
-    stage = TrainingConfig.model_validate(values)
+    stage = parse_training(values, source="test")
     model, _ = untrained(stage)
     for folder, changes in (
         (before, {}),
         (run, {"objective": "matting", "start_from": str(before / "weights.safetensors")}),
     ):
         folder.mkdir()
-        config = TrainingConfig.model_validate(values | changes)
+        config = parse_training(values | changes, source="test")
         (folder / "config.json").write_text(config.model_dump_json())
         (folder / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     weights = model.state_dict()

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from icm.config.training import TrainingConfig
+from icm.config.training import SmallTraining
 from icm.matting import Matting
 from icm.research.data.pairs import Pair
 from icm.research.training.curve import HEIGHT, MARGIN, POINT, WIDTH, draw_curves
@@ -30,11 +30,9 @@ from icm.research.training.sample_sheet import DIMMED, sample_pairs, sample_shee
 from icm.research.training.sources import note_sources
 
 
-def settings(**changes: object) -> TrainingConfig:
+def settings(**changes: object) -> SmallTraining:
     values = {"objective": "matting", "steps": 12, "log_every": 4, "save_every": 4}
-    return TrainingConfig.model_validate(
-        values | {"validate_every": 3, "precision": "no"} | changes
-    )
+    return SmallTraining.model_validate(values | {"validate_every": 3, "precision": "no"} | changes)
 
 
 class Line:
@@ -46,7 +44,7 @@ class Line:
         self.measures = list(measures)
         self.seen: list[dict[str, Tensor]] = []
 
-    def train(self, config: TrainingConfig, out: Path) -> None:
+    def train(self, config: SmallTraining, out: Path) -> None:
         def batches(start: int) -> Iterator[Tensor]:
             step = start
             while True:
@@ -194,9 +192,11 @@ def test_without_tensorboard_training_goes_on_and_says_how_to_get_it(
 
 
 def test_batches_come_again(tiny_root: Path, tmp_path: Path) -> None:
-    config = settings(distinct_batches=2, batch=1, pairs={"size": 32})
+    config = settings(batch=1, pairs={"size": 32})
     place = choose_workplace("cpu", "no")
-    draw = drawn_pairs(config, tiny_root, tmp_path, place, workers=0)
+    draw = drawn_pairs(
+        config, tiny_root, tmp_path, place, workers=0, distinct=config.distinct_batches
+    )
     first = list(islice(draw(0), 5))
     assert [batch.index for batch in first] == [0, 1, 0, 1, 0]
     assert torch.equal(first[1].target_image_b3hw, first[3].target_image_b3hw)

@@ -13,7 +13,7 @@ import yaml
 from safetensors.torch import load_file
 
 from icm.cli import main
-from icm.config.training import TrainingConfig
+from icm.config.training import load_training, parse_training
 from icm.research.data.batches import PairBatches
 from icm.research.training.objectives.small import both_directions, strangers_of
 
@@ -67,7 +67,7 @@ def test_both_stages_run_and_hand_their_weights_on(
     assert rows[-1]["step"] == 20
     assert rows[-1]["total"] < rows[0]["total"]
     assert load_file(matting / "weights.safetensors")["network.position"].isfinite().all()
-    assert TrainingConfig.model_validate_json((matting / "config.json").read_text()).steps == 20
+    assert parse_training(json.loads((matting / "config.json").read_text()), source="").steps == 20
 
 
 def test_an_interrupted_stage_ends_like_an_undisturbed_one(
@@ -136,7 +136,7 @@ def test_a_wrong_start_or_folder_is_named(
 def test_pairs_are_used_backwards_only_where_the_target_shows_the_object(
     stage: Path, tiny_root: Path, tmp_path: Path
 ) -> None:
-    config = TrainingConfig.model_validate(yaml.safe_load(stage.read_text()))
+    config = load_training(stage)
     settings = config.pairs.model_copy(update={"absent": 0.5})
     source = PairBatches(tiny_root, tmp_path / "cache", settings, batch=12, seed=0)
     batch = next(iter(source))
@@ -158,7 +158,7 @@ def test_pairs_are_used_backwards_only_where_the_target_shows_the_object(
 def test_strangers_show_nothing_of_what_is_asked_for(
     stage: Path, tiny_root: Path, tmp_path: Path
 ) -> None:
-    config = TrainingConfig.model_validate(yaml.safe_load(stage.read_text()))
+    config = load_training(stage)
     source = PairBatches(tiny_root, tmp_path / "cache", config.pairs, batch=12, seed=3)
     batch = next(iter(source))
     shows = [*batch.target_shows, *batch.reference_shows]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icm.backbones.denoiser import SmallBackbone
-from icm.config.training import TrainingConfig
+from icm.config.training import DenoiserTraining
 from icm.errors import InputError
 from icm.models.matting_model import MattingModel
 from icm.research.data.pictures import TrainingPictures
@@ -27,7 +27,7 @@ from icm.research.training.loop import Stage
 
 
 def denoising_stage(
-    model: MattingModel, config: TrainingConfig, data: Path, cache: Path, workplace: Workplace
+    model: MattingModel, config: DenoiserTraining, data: Path, cache: Path, workplace: Workplace
 ) -> Stage[tuple[Tensor, int]]:
     """The stage that trains the backbone alone, to tell the noise in photographs.
 

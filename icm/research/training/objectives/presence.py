@@ -17,8 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from icm.backbones.denoiser import SmallBackbone
-from icm.config.training import TrainingConfig
-from icm.errors import ConfigError
+from icm.config.training import PresenceTraining
 from icm.models.matting_model import MattingModel
 from icm.models.small.network import SmallNetwork
 from icm.research.data.batches import PairBatch
@@ -44,7 +43,7 @@ class Judged:
 
 def presence_stage(
     model: MattingModel,
-    config: TrainingConfig,
+    config: PresenceTraining,
     data: Path,
     cache: Path,
     *,
@@ -60,18 +59,12 @@ def presence_stage(
         cache: folder for decoded pictures.
         workplace: where it runs.
         workers: processes that draw pairs.
-
-    Raises:
-        ConfigError: `distinct_batches` is not given.
     """
-    if config.distinct_batches is None:
-        raise ConfigError("objective 'presence' needs distinct_batches, as 150")
     distinct = config.distinct_batches
     network = cast(SmallNetwork, model.network)
     model.eval().requires_grad_(False)
     network.presence.requires_grad_(True)
-    fresh = config.model_copy(update={"distinct_batches": None})
-    source = drawn_pairs(fresh, data, cache, workplace, workers=workers)
+    source = drawn_pairs(config, data, cache, workplace, workers=workers, distinct=None)
     kept: list[Judged] = []
 
     def batches(start: int) -> Iterator[Judged]:
@@ -92,7 +85,7 @@ def presence_stage(
 
 @torch.no_grad()
 def judged(
-    model: MattingModel, batch: PairBatch, config: TrainingConfig, workplace: Workplace
+    model: MattingModel, batch: PairBatch, config: PresenceTraining, workplace: Workplace
 ) -> Judged:
     """Evidence of a batch's pairs in both directions, and of its strangers."""
     backbone, network = cast(SmallBackbone, model.backbone), cast(SmallNetwork, model.network)

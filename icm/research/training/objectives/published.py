@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from icm.config.training import TrainingConfig
+from icm.config.training import PublishedTraining
 from icm.functional.morphology import alpha_to_trimap
 from icm.models.matting_model import MattingModel
 from icm.research.data.batches import PairBatch
@@ -31,7 +31,7 @@ CERTAIN = 255  # of a weight
 def published_stage(
     model: MattingModel,
     source: FeatureSource,
-    config: TrainingConfig,
+    config: PublishedTraining,
     data: Path,
     cache: Path,
     *,
@@ -64,7 +64,12 @@ def published_stage(
             "loss": float(total.detach())
         }
 
-    return Stage(drawn_pairs(config, data, cache, workplace, workers=workers), loss)
+    return Stage(
+        drawn_pairs(
+            config, data, cache, workplace, workers=workers, distinct=config.distinct_batches
+        ),
+        loss,
+    )
 
 
 def _terms(alpha_b1hw: Tensor, batch: PairBatch, device: torch.device) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from icm.config.training import TrainingConfig
+from icm.config.training import RefinerTraining
 from icm.models.matting_model import MattingModel
 from icm.models.small.refiner import DetailRefiner
 from icm.research.data.batches import PairBatch
@@ -29,7 +29,7 @@ ELSEWHERE = 0.1
 def refining_stage(
     refiner: DetailRefiner,
     frozen: MattingModel,
-    config: TrainingConfig,
+    config: RefinerTraining,
     data: Path,
     cache: Path,
     *,
@@ -72,7 +72,12 @@ def refining_stage(
         watched = {"error": error, "before": before, "loss": value}
         return value, {name: float(number.detach()) for name, number in watched.items()}
 
-    return Stage(drawn_pairs(config, data, cache, workplace, workers=workers), loss)
+    return Stage(
+        drawn_pairs(
+            config, data, cache, workplace, workers=workers, distinct=config.distinct_batches
+        ),
+        loss,
+    )
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from einops import rearrange
 from torch import Tensor
 
 from icm.backbones.denoiser import SmallBackbone
-from icm.config.training import TrainingConfig
+from icm.config.training import SmallTraining
 from icm.models.matting_model import MattingModel
 from icm.models.small.network import SmallNetwork, SmallOutput, SmallSketch
 from icm.research.data.batches import PairBatch
@@ -29,7 +29,7 @@ GUESSED_WEIGHT = 0.25
 
 def matting_stage(
     model: MattingModel,
-    config: TrainingConfig,
+    config: SmallTraining,
     data: Path,
     cache: Path,
     *,
@@ -60,7 +60,12 @@ def matting_stage(
         )
         return objective.total, objective.values()
 
-    return Stage(drawn_pairs(config, data, cache, workplace, workers=workers), loss)
+    return Stage(
+        drawn_pairs(
+            config, data, cache, workplace, workers=workers, distinct=config.distinct_batches
+        ),
+        loss,
+    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from icm.build import build, read_model_config
 from icm.cli import main
-from icm.config.training import TrainingConfig
+from icm.config.training import load_training
 from icm.research.data.batches import PairBatch
 from icm.research.training.losses import masked_l1, published_objective
 from icm.research.training.objectives.published import _terms
@@ -121,8 +121,7 @@ def test_true_alpha_gets_the_published_objective_and_masks_l1_where_they_are_cer
 
 
 def test_the_configuration_of_the_large_model_fits_it() -> None:
-    values = yaml.safe_load((ROOT / "configs" / "train_sd21.yaml").read_text())
-    config = TrainingConfig.model_validate(values)
+    config = load_training(ROOT / "configs" / "train_sd21.yaml")
     model = read_model_config(config.model)
     assert config.pairs.size == model.input.size
     assert (config.steps, config.batch, config.learning_rate, config.warm_up) == (

@@ -210,7 +210,7 @@ def with_block(model: MattingModel, run: Run) -> SmallNetwork:
     """A copy of the start's network with a block, which is random but for its gate."""
     torch.manual_seed(run.seed)
     channels = model.backbone.map_channels
-    config = SmallNetworkConfig(looks=1)
+    config = SmallNetworkConfig(passes=1)
     network = small_network(config, channels, fusion=run.fusion, decoder=run.decoder)
     missing, unknown = network.load_state_dict(model.network.state_dict(), strict=False)
     new = {name.split(".")[0] for name in missing}

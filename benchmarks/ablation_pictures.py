@@ -60,7 +60,7 @@ def start(weights: Path) -> MattingModel:
     """The small model with one look, as it is shipped, or was; what its file lacks is random."""
     torch.manual_seed(0)
     backbone = small_backbone(SmallBackboneConfig())
-    network = small_network(SmallNetworkConfig(looks=1), backbone.map_channels)
+    network = small_network(SmallNetworkConfig(passes=1), backbone.map_channels)
     model = MattingModel(backbone, network)
     missing, unknown = load_matching_weights(model, weights)
     wrong = [name for name in (*missing, *unknown) if not name.startswith("network.presence")]

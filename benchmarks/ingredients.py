@@ -75,7 +75,7 @@ def trained(row: Row, arguments: argparse.Namespace) -> tuple[Path, Path]:
         "format_version": 1,
         "name": "ingredients",
         "backbone": {"kind": "small"},
-        "network": {"kind": "small", "without": list(row.without), "looks": 1},
+        "network": {"kind": "small", "without": list(row.without), "passes": 1},
         "input": {"size": 2 * SIZE, "shape": "aspect"},
         "finish": {"method": "bicubic", "present_threshold": 0},
     }
@@ -88,7 +88,7 @@ def trained(row: Row, arguments: argparse.Namespace) -> tuple[Path, Path]:
             "start_from": str(arguments.denoiser) if row.pretrained else None,
             "pairs": {"size": SIZE, "shares": shares},
             "ramp": {"start": 0.0, "end": 0.4, "batches": arguments.steps},
-            "crossed": 0.5,
+            "mismatched": 0.5,
             "steps": arguments.steps,
             "batch": arguments.batch,
             "decay_from": 0.5,

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -32,6 +32,12 @@ from icm.models.small.refiner import DetailRefiner
 from icm.weights.hashes import sha256_of
 from icm.weights.tensors import fill, read_tensors
 
+# Keys as they were named when the first references were saved, whose fingerprints must stay.
+FIRST_NAMES = {
+    "passes": "looks",
+    "zoom_reference": "closer_reference",
+    "zoom_target": "closer_target",
+}
 NO_RESULT = {"source", "hub", "single_files", "members_at_once"}  # of a backbone's configuration
 PLUG_POINTS = {"merge", "refinement", "stages"}  # names of the modules that hold named blocks
 
@@ -185,7 +191,7 @@ def small_network(
         width=config.width,
         readers=config.readers,
         decoder_width=config.decoder_width,
-        looks=config.looks,
+        passes=config.passes,
         without=config.without,
         merge=build_merge(fusion, (config.width, *map_channels[1:])),
         refinement=build_refinement(fusion, config.decoder_width, map_channels[1]),
@@ -312,10 +318,18 @@ def _trained_part(model: MattingModel, config: ModelConfig) -> tuple[nn.Module, 
     return model, ""
 
 
+def _first_names(values: dict[str, Any]) -> dict[str, Any]:
+    """The same values under the keys that fingerprints are made of."""
+    return {
+        FIRST_NAMES.get(key, key): _first_names(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+    }
+
+
 def _fingerprint(config: ModelConfig, weights: str) -> str:
-    """What results depend on, but for how they are finished: architecture, seed and weights."""
+    """SHA-256 of what predictions depend on: architecture, input, seed and weights."""
     depends = ("format_version", "backbone", "network", "fusion", "decoder", "input", "seed")
-    parts = config.model_dump(mode="json", include=set(depends))
+    parts = _first_names(config.model_dump(mode="json", include=set(depends)))
     # Where weights lie and how many noises share a pass changes no result.
     kept = {key: value for key, value in parts["backbone"].items() if key not in NO_RESULT}
     text = json.dumps([parts | {"backbone": kept}, weights], sort_keys=True)

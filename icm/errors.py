@@ -1,4 +1,4 @@
-"""What can go wrong by a user's doing: each error says what was found and what to do."""
+"""Errors that a user can cause: each says what was found, what was expected and what to do."""
 
 from __future__ import annotations
 

@@ -104,26 +104,26 @@ class Matting:
         self._built = built
         # The last bits depend on the number of threads, and other libraries change it under way.
         self._threads = torch.get_num_threads()
-        self._noise = lru_cache(maxsize=NOISE_SIZES)(self._drawn_noise)
+        self._noise = lru_cache(maxsize=NOISE_SIZES)(self._sample_noise)
 
     @property
     def config(self) -> ModelConfig:
-        """What the model was built from."""
+        """Configuration that the model was built from."""
         return self._built.config
 
     @property
     def device(self) -> torch.device:
-        """Where the model runs."""
+        """Device that the model runs on."""
         return self._built.device
 
     @property
     def fingerprint(self) -> str:
-        """Of configuration and weights; references carry it."""
+        """SHA-256 of configuration and weights; references carry it."""
         return self._built.fingerprint
 
     @property
     def results_fingerprint(self) -> str:
-        """Of all weights: `fingerprint`, and the refiner's, which references do not depend on."""
+        """`fingerprint` and that of the refiner's weights, which references do not depend on."""
         parts = (self._built.fingerprint, self._built.refiner_hash)
         return "+".join(part for part in parts if part)
 
@@ -177,7 +177,7 @@ class Matting:
     ) -> Iterator[Matte | Failure]:
         """Mattes many targets, in order; reading, device work and finishing overlap.
 
-        A target that fails gives a `Failure` in its place, and the rest goes on.
+        A target that fails gives a `Failure` in its place, and the others are matted.
 
         Args:
             targets: read one by one, a few ahead of need.
@@ -197,7 +197,7 @@ class Matting:
             return self._grown(picture, mask)
         mask_hw = mask_of(picture) if mask is None else read_mask(mask, picture.size)
         check_visible(resize(mask_hw, self.input_size(picture)), picture.name or "the reference")
-        examples = [self._example(picture, mask_hw), *self._closer_example(picture, mask_hw)]
+        examples = [self._example(picture, mask_hw), *self._zoomed_example(picture, mask_hw)]
         return examples, thumbnail(picture, mask_hw)
 
     def _grown(
@@ -213,7 +213,7 @@ class Matting:
             mask_hw = grown_mask(features, seeds)
         warn_of_extremes(mask_hw, picture.name or "the reference")
         mask_b1hw = torch.from_numpy(mask_hw)[None, None].to(self.device)
-        examples = [on_cpu(Example(features, mask_b1hw)), *self._closer_example(picture, mask_hw)]
+        examples = [on_cpu(Example(features, mask_b1hw)), *self._zoomed_example(picture, mask_hw)]
         return examples, thumbnail(picture, mask_hw)
 
     def _example(self, picture: Picture, mask_hw: NDArray[np.float32]) -> Example:
@@ -226,9 +226,9 @@ class Matting:
             )
         return on_cpu(example)
 
-    def _closer_example(self, picture: Picture, mask_hw: NDArray[np.float32]) -> list[Example]:
+    def _zoomed_example(self, picture: Picture, mask_hw: NDArray[np.float32]) -> list[Example]:
         """The part about a small object as one more example, where the configuration asks."""
-        times = self.config.input.closer_reference
+        times = self.config.input.zoom_reference
         part = part_about(mask_hw, times) if times is not None else None
         if part is None:
             return []
@@ -237,17 +237,17 @@ class Matting:
     def predict(self, pictures: Sequence[Picture], reference: Reference) -> list[Prediction]:
         """One pass over pictures of the same input size; results on the CPU, each of batch 1.
 
-        Small objects are looked at once more, closer, where the configuration asks for it. With
+        Small objects get a zoomed second pass where the configuration asks for it. With
         `input_size` and `finish` it is what `stream` is made of, for callers that schedule the
         work themselves.
         """
         examples = [on_device(example, self.device) for example in reference.examples]
         first = self._pass(pictures, examples)
-        times = self.config.input.closer_target
+        times = self.config.input.zoom_target
         if times is None:
             return first
         return [
-            self._closer(picture, prediction, examples, times)
+            self._second_pass(picture, prediction, examples, times)
             for picture, prediction in zip(pictures, first, strict=True)
         ]
 
@@ -267,12 +267,12 @@ class Matting:
             for index in range(len(pictures))
         ]
 
-    def _closer(
+    def _second_pass(
         self, picture: Picture, first: Prediction, examples: list[Example], times: float
     ) -> Prediction:
         """The prediction, joined with that of the part about a small object.
 
-        Of a confidence both looks have a say: the mean of their logits.
+        The confidence is that of the mean of both passes' logits.
         """
         alpha_hw = first.alpha_b1hw[0, 0].numpy()
         part = part_about(alpha_hw, times)
@@ -335,7 +335,7 @@ class Matting:
         """Height and width at which the network sees a picture."""
         return input_size(picture.size, self.config.input, self._built.model.backbone.stride)
 
-    def _drawn_noise(self, height: int, width: int) -> Noise:
+    def _sample_noise(self, height: int, width: int) -> Noise:
         return self._built.model.backbone.draw_noise(height, width, self.config.seed)
 
     def _tensor(self, images: Sequence[NDArray[np.float32]]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every backbone offers: features and self-attention maps of a batch of images."""
+"""The contract of backbones: features and self-attention maps of a batch of images."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from icm.blocks.contracts import require_levels
 
 @dataclass(frozen=True)
 class FusedLevels:
-    """What a fusion gives and how it came about.
+    """Result of a fusion, with the weights of its levels.
 
     Attributes:
         maps: b out h w for each level, coarse to fine.

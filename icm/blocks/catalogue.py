@@ -1,4 +1,4 @@
-"""What each block is and costs: its documentation in parts, its parameters, FLOPs and time."""
+"""Catalogue of blocks: the documentation of each in parts, its parameters, FLOPs and time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Contract = Literal["map", "guided", "pyramid"]
 
 @dataclass(frozen=True)
 class Shapes:
-    """What a block is measured on.
+    """Shapes that a block is measured on.
 
     Attributes:
         channels: of the map, and of each level of a pyramid.
@@ -45,7 +45,7 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a block costs at given shapes, in evaluation mode.
+    """Cost of a block at given shapes, in evaluation mode.
 
     Attributes:
         parameters: how many.

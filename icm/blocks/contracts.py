@@ -24,7 +24,7 @@ class MapBlock(Protocol):
 
 
 class GuidedBlock(Protocol):
-    """Built from `(channels, guide_channels, **options)`: a map that looks at reference tokens."""
+    """Built from `(channels, guide_channels, **options)`: a map that reads reference tokens."""
 
     def __call__(
         self, x_bchw: Tensor, guide_bmc: Tensor, valid_bm: Tensor, mask_bm: Tensor

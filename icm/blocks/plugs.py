@@ -1,4 +1,4 @@
-"""Where blocks are plugged into a network: its fusion of scales, and the stages of its decoder.
+"""Plug points of a network for blocks: its fusion of scales, and the stages of its decoder.
 
 A plug point without a block is the identity and has no parameters, so that a network without any
 is bit for bit the one without plug points, and loads the same weights.
@@ -97,7 +97,7 @@ class Refinement(nn.Module):
     """Guided blocks, then map blocks, over the merged map of a fusion.
 
     Args:
-        guide: looks at the references' tokens; None is the identity.
+        guide: guided blocks, which read the references' tokens; None is the identity.
         blocks: after that; None is the identity.
     """
 

@@ -89,7 +89,7 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
 
 
 def explain(error: ValidationError, kind: type[BaseModel]) -> str:
-    """Says in one line per fault which key is wrong, what was found and what would be valid."""
+    """One line per fault: the wrong key, the value found and what would be valid."""
     lines = []
     for item in error.errors():
         path = [str(part) for part in item["loc"]]

@@ -1,4 +1,4 @@
-"""Which blocks from the literature stand at a plug point of the network, and with which options."""
+"""Blocks from the literature at the plug points of a network, with their options."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FusionConfig(Config):
     # pyramid blocks over the target's levels, before they are merged into one map
     merge: tuple[BlockConfig, ...] = ()
     merge_width: PositiveInt = 64  # inside a pyramid block; each level keeps its own width
-    # guided blocks over the merged map, which look at the reference's tokens
+    # guided blocks over the merged map, which read the reference's tokens
     guide: tuple[BlockConfig, ...] = ()
     # map blocks over the merged map, after the guided ones
     blocks: tuple[BlockConfig, ...] = ()

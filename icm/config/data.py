@@ -10,7 +10,7 @@ from icm.config.base import Config
 
 
 class PairShares(Config):
-    """How often each kind of pair is drawn; the numbers are relative to their sum."""
+    """Shares of the kinds of pairs; the numbers are relative to their sum."""
 
     composite: float = Field(default=0.40, ge=0)  # a cut-out on two scenes with other objects
     procedural: float = Field(default=0.20, ge=0)  # a made-up object in two poses: exact alpha
@@ -23,7 +23,7 @@ class PairShares(Config):
     @model_validator(mode="after")
     def _something_to_draw(self) -> Self:
         if sum(self.as_dict().values()) <= 0:
-            raise ValueError("all shares are zero: at least one kind must be drawn")
+            raise ValueError("all shares are zero: at least one kind must be sampled")
         return self
 
     def as_dict(self) -> dict[str, float]:
@@ -32,7 +32,7 @@ class PairShares(Config):
 
 
 class PairSettings(Config):
-    """What a pair looks like. `difficulty` blends the easy end of each range into the hard one."""
+    """Properties of a pair. `difficulty` blends the easy end of each range into the hard one."""
 
     size: int = Field(default=128, ge=32, le=1024)  # pixels of a side, of both pictures
     difficulty: float = Field(default=0.5, ge=0, le=1)
@@ -44,7 +44,7 @@ class PairSettings(Config):
     distractors_easy: int = Field(default=1, ge=0, le=6)  # most other objects in a scene
     distractors_hard: int = Field(default=3, ge=0, le=6)
     uncertain_weight: float = Field(default=0.25, ge=0, le=1)  # in bands of polygons, pseudo alpha
-    least_area: float = Field(default=0.012, gt=0, lt=0.5)  # of the frame, below it: drawn again
+    least_area: float = Field(default=0.012, gt=0, lt=0.5)  # of the frame, below it: sampled again
 
 
 class DifficultyRamp(Config):

@@ -1,4 +1,4 @@
-"""Where bundled configurations and weights lie: in a checkout, or inside an installed wheel."""
+"""Location of bundled configurations and weights: in a checkout, or inside an installed wheel."""
 
 from __future__ import annotations
 

@@ -54,11 +54,11 @@ class SmallNetworkConfig(Config):
     without: tuple[Literal["similarity", "ridge", "colour", "propagation"], ...] = Field(
         (), description="ingredients of the guidance that are left out, to measure their worth"
     )
-    looks: int = Field(
+    passes: int = Field(
         2,
         ge=1,
         le=8,
-        description="how often to match; each time with what was found as one more reference",
+        description="refinement passes, each with what the one before found as one more reference",
     )
 
 
@@ -73,7 +73,7 @@ class TrainingFreeNetworkConfig(Config):
 
 
 class InputConfig(Config):
-    """How a picture is brought to the network; the whole picture is always used."""
+    """Size and shape of the network's input; the whole picture is always used."""
 
     size: int = Field(
         256, ge=1, le=4096, description="side of a square of the same area, in pixels"
@@ -84,15 +84,18 @@ class InputConfig(Config):
     most_elongated: float = Field(
         2.0, ge=1, le=16, description="aspect: a picture longer than this is stretched to it"
     )
-    closer_reference: float | None = Field(
+    zoom_reference: float | None = Field(
         None,
         ge=1,
         le=16,
-        description="a reference is also shown as the part about a small object, its side so many "
+        description="a reference is also shown as the part around a small object, its side so many "
         "times the object's; null: only whole",
     )
-    closer_target: float | None = Field(
-        None, ge=1, le=16, description="likewise a target, about what was found at the first look"
+    zoom_target: float | None = Field(
+        None,
+        ge=1,
+        le=16,
+        description="likewise a target, about what the first pass found: the zoomed second pass",
     )
 
 

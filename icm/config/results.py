@@ -1,3 +1,3 @@
-"""What can be saved of a matte; here, so that the command line's help need not wait for torch."""
+"""Kinds of results; here, so that the command line's help need not wait for torch."""
 
 SAVE_KINDS = ("alpha", "cutout", "trimap", "guidance", "composite")

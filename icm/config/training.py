@@ -74,14 +74,14 @@ class SmallTraining(PairTraining):
     """Backbone and network of the small model, through the task."""
 
     objective: Literal["matting"]
-    looks: int | None = Field(
-        None, ge=1, le=8, description="how often to match; null: as the model does"
+    passes: int | None = Field(
+        None, ge=1, le=8, description="refinement passes; null: as the model does"
     )
-    crossed: float = Field(
+    mismatched: float = Field(
         1.0,
         ge=0,
         le=2,
-        description="references of other pairs, a pair: what they show is not there",
+        description="mismatched references a pair: of other pairs, whose object is not there",
     )
     trained: tuple[str, ...] = Field(
         (), description="layers that learn, all others stay as they are; none: all learn"
@@ -94,11 +94,11 @@ class PresenceTraining(PairTraining):
     objective: Literal["presence"]
     start_from: str
     distinct_batches: PositiveInt = Field(description="batches whose features are kept")
-    crossed: float = Field(
+    mismatched: float = Field(
         1.0,
         ge=0,
         le=2,
-        description="references of other pairs, a pair: what they show is not there",
+        description="mismatched references a pair: of other pairs, whose object is not there",
     )
 
 
@@ -107,8 +107,8 @@ class RefinerTraining(PairTraining):
 
     objective: Literal["refine"]
     start_from: str
-    looks: int | None = Field(
-        None, ge=1, le=8, description="how often to match; null: as the model does"
+    passes: int | None = Field(
+        None, ge=1, le=8, description="refinement passes; null: as the model does"
     )
 
 

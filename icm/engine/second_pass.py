@@ -1,8 +1,8 @@
-"""A second, closer look at small objects.
+"""The zoomed second pass, for small objects.
 
 A network that sees a whole picture at a few hundred pixels gives a small object a few dozen. Once
-it is known roughly where the object is, the part of the picture about it is shown again, larger,
-and both answers are joined.
+it is known roughly where the object is, the part of the picture around it goes through the network
+again, larger, and both results are joined.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from icm.images import Picture, resize
 OUTLIERS = 0.01  # share of the mask beyond each side of its box: specks do not widen it
 FAINT = 0.5  # of the highest value; a fainter place is not the object
 LEAST = 0.25  # of a side of the picture, or of the box's other side twice: less is no context
-FARTHEST = 0.6  # share of the picture; a larger part is no closer look
+FARTHEST = 0.6  # share of the picture; zooming into a larger part gains nothing
 LARGEST = 2.0  # how much larger a joined alpha gets
 
 
@@ -67,31 +67,31 @@ def shown(picture: Picture, part: Part) -> Picture:
 
 
 def joined(
-    alpha: NDArray[np.float32], closer: NDArray[np.float32], part: Part
+    alpha: NDArray[np.float32], zoomed: NDArray[np.float32], part: Part
 ) -> NDArray[np.float32]:
-    """Alpha of the whole picture with what was found at a closer look.
+    """Alpha of the whole picture joined with that of the zoomed part.
 
-    Where the two agree the closer one counts, which has the finer edges; the more they differ the
-    nearer the answer is to their mean. Outside the part the first look stands.
+    Where the two agree the zoomed one counts, which has the finer edges; the more they differ the
+    nearer the result is to their mean. Outside the part the first pass stands.
 
     Args:
         alpha: h w, of the whole picture.
-        closer: of the part, at any size.
+        zoomed: alpha of the part, at any size.
         part: where it lies.
 
     Returns:
-        float32, enlarged as far as `closer` is finer, but at most `LARGEST` times.
+        float32, enlarged as far as `zoomed` is finer, but at most `LARGEST` times.
     """
     tall, wide = part.bottom - part.top, part.right - part.left
     finer = min(
-        closer.shape[0] / (tall * alpha.shape[0]), closer.shape[1] / (wide * alpha.shape[1])
+        zoomed.shape[0] / (tall * alpha.shape[0]), zoomed.shape[1] / (wide * alpha.shape[1])
     )
     scale = min(max(finer, 1.0), LARGEST)
     size = round(alpha.shape[0] * scale), round(alpha.shape[1] * scale)
     result = resize(alpha, size)
     place = part.pixels(size)
     first = result[place]
-    second = resize(closer, (first.shape[0], first.shape[1]))
+    second = resize(zoomed, (first.shape[0], first.shape[1]))
     result[place] = second + (first - second) * np.abs(first - second) / 2
     return result
 

@@ -63,7 +63,7 @@ def _trimap(
 
 
 def _eroded(region: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
-    """What of the region lies further than `radius` from its outside; borders do not count."""
+    """The region eroded by `radius` pixels; the picture's borders do not count as outside."""
     if region.all():
         return region
     distance = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

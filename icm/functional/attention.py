@@ -1,4 +1,4 @@
-"""Masks scored and refined by self-attention: a position belongs where it looks."""
+"""Masks scored and refined by self-attention: a position belongs where it attends."""
 
 from __future__ import annotations
 

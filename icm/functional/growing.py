@@ -17,7 +17,7 @@ from icm.functional.ridge import weighted_ridge_scores
 
 
 def spread_seeds(seed_b1hw: Tensor, attention_bhwn: Tensor, *, steps: int = 3) -> Tensor:
-    """How much each position attends to the seeds, directly or through others.
+    """Response of each position to the seeds: its attention to them, directly or through others.
 
     Args:
         seed_b1hw: not negative, at the attention's grid.

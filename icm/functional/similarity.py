@@ -1,4 +1,4 @@
-"""How alike the tokens of two images are: cosine, and attention of a reference over a target."""
+"""Similarity of the tokens of two images: cosine, and softmax attention over a target."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def softmax_similarity(
     temperature: float = 1.0,
     use_scale: bool = False,
 ) -> Tensor:
-    """Where in the target each reference token finds its like: softmax over target positions.
+    """Attention of each reference token over the target: softmax over target positions.
 
     Args:
         reference_bmc: reference tokens.

@@ -1,4 +1,4 @@
-"""What the networks without a trained answer say to "is the object there at all?"."""
+"""Confidence of the networks without a trained presence head."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def peak_confidence(map_b1hw: Tensor) -> Tensor:
 
 
 def contrast_confidence(guidance_b1hw: Tensor) -> Tensor:
-    """How far a guidance map is from uniform: the share of its mass that is out of place.
+    """Distance of a guidance map from uniform: the share of its mass that is out of place.
 
     Args:
         guidance_b1hw: not negative, of any total.
@@ -41,7 +41,7 @@ def contrast_confidence(guidance_b1hw: Tensor) -> Tensor:
 
 
 def stretch(guidance_b1hw: Tensor) -> Tensor:
-    """Each item's range stretched to [0, 1], for looking at; a constant map becomes 0.
+    """Each item's range stretched to [0, 1], for display; a constant map becomes 0.
 
     Args:
         guidance_b1hw: any values.

@@ -12,7 +12,7 @@ from icm.results import Example, Features, Prediction
 
 
 class Network(Protocol):
-    """Says where the references' object is in targets."""
+    """Predicts alpha of targets from features of targets and references."""
 
     def __call__(self, target: Features, examples: Sequence[Example]) -> Prediction:
         """Examples have the batch of the target or a batch of 1."""
@@ -23,8 +23,8 @@ class MattingModel(nn.Module):
     """Backbone and network; parameters are named `backbone.*` and `network.*`.
 
     Args:
-        backbone: sees images.
-        network: tells alpha from features.
+        backbone: gives features of images.
+        network: predicts alpha from features.
     """
 
     backbone: Backbone

@@ -1,4 +1,4 @@
-"""The matte of a target: alpha, colours without the old background, and how they are shown."""
+"""The matte of a target: alpha, colours without the old background, composites and files."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from icm.results.compositing import Background, as_image, composite
 
 @dataclass(frozen=True, eq=False)
 class Matte:
-    """What was found in a target, at the target's own size and orientation.
+    """Alpha and what belongs to it, at the target's own size and orientation.
 
     Attributes:
         picture: the target.
-        alpha: float32 h w in [0, 1]: how much of each pixel is the object's.
-        guidance: where the network saw the reference's object, in [0, 1], at the network's size.
+        alpha: float32 h w in [0, 1].
+        guidance: map of where the reference's object is, in [0, 1], at the network's size.
         trimap: 0 background, 0.5 unknown, 1 foreground; any size, of the whole picture.
         confidence: in [0, 1], that the target contains the reference's object.
-        present: whether the program says that it does.
+        present: whether the confidence reaches the model's threshold.
         known_foreground: the object's own colours, float32 h w 3 in [0, 1]; None: `foreground`
             estimates them.
     """

@@ -1,4 +1,4 @@
-"""Values that cross the borders of the network: what a backbone saw, what the network says."""
+"""Values between backbone, network and the rest: features, examples, predictions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Features:
-    """What a backbone saw in a batch of images.
+    """Features of a batch of images.
 
     Attributes:
-        image_b3hw: the images as the network saw them, RGB in [0, 1].
+        image_b3hw: the images at the network's input size, RGB in [0, 1].
         maps: decoder feature maps `b c h w`, coarse to fine.
         attention: self-attention maps `b h w n`, coarse to fine: for the query position (h, w)
             the probability of each key position n = h * w (row-major), averaged over heads, layers
@@ -45,11 +45,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of a batch of targets, at the network's own input size.
+    """Prediction for a batch of targets, at the network's input size.
 
     Attributes:
         alpha_b1hw: alpha in [0, 1].
-        guidance_b1hw: where the reference's object is, in [0, 1], at the size of the matching
+        guidance_b1hw: map of the reference's object, in [0, 1], at the size of the matching
             features; for display and for the trimap, not calibrated.
         confidence_b: in [0, 1], that the target contains the reference's object.
     """

@@ -58,7 +58,7 @@ class Scribbles:
 
 
 Marks = PictureSource | Points | Scribbles
-"""What may stand for a reference's mask."""
+"""A mask, or marks that a mask is grown from."""
 
 
 @dataclass(frozen=True, eq=False)

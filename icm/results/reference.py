@@ -28,7 +28,7 @@ class Reference:
 
     Attributes:
         examples: features (batch 1, float32, on the CPU) and mask of each photograph, and of the
-            closer looks at those with a small object.
+            zoomed parts of those with a small object.
         thumbnails: uint8 h w 4 of each photograph, small; alpha is the mask.
         model: name of the model that computed them.
         fingerprint: of its configuration and weights; another model's reference is of no use.

@@ -107,7 +107,7 @@ def embed_empty_prompt(model: Any) -> Tensor:
 
 
 def _cache_path(weights: Path) -> Path:
-    """Where the embedding of a text encoder is kept; its key is the size and both ends."""
+    """Path of the kept embedding of a text encoder; its key is the size and both ends."""
     digest = hashlib.sha256()
     try:
         size = weights.stat().st_size

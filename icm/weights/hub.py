@@ -167,7 +167,7 @@ def _all_files(weights: HubWeights) -> Iterable[WeightFile]:
 
 
 def _reason(error: Exception, mirror: HubMirror, weights: HubWeights) -> str | None:
-    """What a failure of the hub's client means, and what to do; None if it is a bug."""
+    """Message for a failure of the hub's client, with what to do; None if it is a bug."""
     meanings: tuple[tuple[type[Exception], str], ...] = (
         (
             errors.GatedRepoError,

@@ -1,4 +1,4 @@
-"""What weights a model needs, where they are, under which licence, and how to get them."""
+"""Inventory of weights: which a model needs, where they are, their licence, how to get them."""
 
 from __future__ import annotations
 

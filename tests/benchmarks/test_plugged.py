@@ -18,7 +18,7 @@ MAPS = (24, 16, 12)
 def network() -> SmallNetwork:
     """With a block at each plug point, all of them open."""
     torch.manual_seed(0)
-    config = SmallNetworkConfig(width=16, readers=2, decoder_width=32, looks=1)
+    config = SmallNetworkConfig(width=16, readers=2, decoder_width=32, passes=1)
     built = small_network(
         config,
         MAPS,

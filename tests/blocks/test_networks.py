@@ -56,13 +56,13 @@ def features(seed, channels, grids, size, batch=2, attention=False):
         torch.randn(batch, c, *grid, generator=generator)
         for c, grid in zip(channels, grids, strict=True)
     ]
-    looks = [
+    attention = [
         torch.rand(batch, *grid, grid[0] * grid[1], generator=generator).softmax(-1)
         for grid in grids[:2]
         if attention
     ]
     image = torch.rand(batch, 3, *size, generator=generator)
-    return Features(image, tuple(draws), tuple(looks))
+    return Features(image, tuple(draws), tuple(attention))
 
 
 def published_inputs():
@@ -218,6 +218,6 @@ def test_training_puts_the_named_blocks_into_the_model():
 
 def test_a_stage_says_how_often_to_look_and_else_the_model_does():
     values = {"objective": "matting", "steps": 1}
-    stages = [SmallTraining(**values, looks=looks) for looks in (None, 1, 5)]
-    looks = [untrained(stage)[0].network.looks for stage in stages]
-    assert looks == [read_model_config("small").network.looks, 1, 5]
+    stages = [SmallTraining(**values, passes=passes) for passes in (None, 1, 5)]
+    passes = [untrained(stage)[0].network.passes for stage in stages]
+    assert passes == [read_model_config("small").network.passes, 1, 5]

@@ -121,7 +121,7 @@ def mattes(overrides: tuple[str, ...]) -> tuple[icm.Reference, icm.Matte, np.nda
 
 
 def test_a_small_object_is_shown_twice_and_matted_better(tmp_path):
-    off = ("input.closer_reference=null", "input.closer_target=null")
+    off = ("input.zoom_reference=null", "input.zoom_target=null")
     plain, before, truth = mattes(off)
     reference, after, _ = mattes(())
     assert len(plain.examples) == 1

@@ -48,7 +48,7 @@ class AttentionMean:
         rows_nm.add_(probability_nm, alpha=1.0 / heads)
 
     def end_layer(self, members: int) -> None:
-        """Says that all rows of one layer were added, for `members` members of each image."""
+        """Marks one layer as complete, for `members` members of each image."""
         self.samples += members
 
     def result(self) -> Tensor:

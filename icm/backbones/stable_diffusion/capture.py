@@ -36,7 +36,7 @@ Stock = Any  # modules of diffusers, which carries no types
 
 @dataclass(frozen=True)
 class Captured:
-    """What one pass over some ensemble members gave, for `b` images.
+    """Captured features and attention of one pass over some ensemble members, for `b` images.
 
     Attributes:
         maps: `b c h w`, coarse to fine, float32: sums over the members of this pass.
@@ -175,7 +175,7 @@ class CaptureUNet(nn.Module):
 
 
 class QueriesAndKeys(nn.Module):
-    """What is left of a transformer when nothing but its self-attention probabilities is wanted."""
+    """The part of a transformer that its self-attention probabilities depend on."""
 
     norm1: Stock
     to_q: Stock

@@ -1,4 +1,4 @@
-"""What tells one set of backbone weights from another, wherever they lie."""
+"""Identity of backbone weights, independent of where they lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Matching with trained cross-attention: reference tokens look at the target first.
+"""Matching with trained cross-attention: reference tokens read the target first.
 
 In-Context Matting, CVPR 2024, arXiv 2403.15789; the attention block follows Segment Anything (ICCV
 2023, arXiv 2304.02643).
@@ -108,7 +108,7 @@ class OneWayAttentionBlock(nn.Module):
 
 
 class TrainingCrossAttention(nn.Module):
-    """Attention of reference tokens that have first looked at the target.
+    """Attention of reference tokens that have first read the target.
 
     Args:
         res_ratio: see `TrainingFreeAttention`, as the following five.

@@ -23,7 +23,7 @@ OVERLAP_SHARE = 0.5
 
 @dataclass(frozen=True)
 class MatchingTokens:
-    """What enters the matching.
+    """Tokens of target and reference.
 
     Attributes:
         target_bnc: all positions of the target's matching grid, row-major.
@@ -42,7 +42,7 @@ class MatchingTokens:
 
 @dataclass(frozen=True)
 class TokenAttention:
-    """What the reference's object looks for in the target.
+    """Attention of the reference's tokens over the target.
 
     Attributes:
         attention_bmhw: for each reference token its attention over the target's positions, which

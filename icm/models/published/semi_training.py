@@ -53,7 +53,7 @@ class _Matching(TypedDict):
 
 @dataclass(frozen=True)
 class FusedGuidance:
-    """What the semi-training blocks give the decoder.
+    """Output of the semi-training blocks, for the decoder.
 
     Attributes:
         feature_bchw: features of the target with the guidance in them, at the finest level.

@@ -13,7 +13,7 @@ from icm.models.small.refiner import DetailRefiner
 
 STEP = 2.0  # a step enlarges at most so much: what the refiner was trained on
 SURE = 0.02  # alpha closer to 0 or 1 than this is taken as exactly that
-MARGIN = 32  # pixels about the unsure region that the refiner looks at
+MARGIN = 32  # pixels around the unsure region that the refiner gets too
 
 
 def refine_alpha(
@@ -53,7 +53,7 @@ def refinement_sizes(
 def _refined(
     refiner: DetailRefiner, alpha: NDArray[np.float32], image: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """One step: only the part of the picture where alpha is not sure is looked at."""
+    """One step: only the part of the picture where alpha is not sure is refined."""
     unsure = (alpha > SURE) & (alpha < 1 - SURE)
     result = _stretched(alpha)
     if not unsure.any():

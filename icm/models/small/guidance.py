@@ -46,7 +46,7 @@ SCORE_LIMIT = 3.0  # ridge scores are about -1 and 1; beyond this they say no mo
 
 @dataclass(frozen=True)
 class FewShotTokens:
-    """What the classifiers see of one image, or of several references joined along n.
+    """Tokens of one image, or of several references joined along n.
 
     Attributes:
         match_bnc: unit vectors for similarity.

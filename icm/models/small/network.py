@@ -3,7 +3,7 @@
 The method of *In-Context Matting* (CVPR 2024, arXiv 2403.15789) at a size that a CPU runs and
 trains: guidance channels at 1/8 of the input (`FewShotCorrespondence`), two blocks in which target
 tokens at 1/16 read those of the marked references, fusion of scales from 1/16 to 1/4, and a detail
-decoder that brings the image back in. A confidence says whether the object is there at all.
+decoder at full size. A confidence says whether the object is in the target at all.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from icm.models.small.guidance import (
     FewShotGuidance,
     FewShotTokens,
 )
-from icm.models.small.presence import PresenceHead, evidence
+from icm.models.small.presence import PresenceHead, presence_features
 from icm.results import Example, Features, Prediction
 
 POSITION_GRID = 16
@@ -33,15 +33,15 @@ PRESENCE_WIDTH = 64
 
 @dataclass(frozen=True)
 class SmallSketch:
-    """What is known before details are drawn.
+    """Everything that is computed before details are decoded.
 
     Attributes:
         fused_bchw: tokens, maps and guidance fused at 1/8.
         fine_bchw: the finest map of the backbone, merged.
         coarse_b1hw: logit of alpha, at 1/8.
         guidance: the few-shot guidance.
-        present_b: logit of the object's being there.
-        evidence_bc: what it was judged by.
+        present_b: logit of presence.
+        presence_feature_bc: input of the presence head.
     """
 
     fused_bchw: Tensor
@@ -49,19 +49,19 @@ class SmallSketch:
     coarse_b1hw: Tensor
     guidance: FewShotGuidance
     present_b: Tensor
-    evidence_bc: Tensor
+    presence_feature_bc: Tensor
 
 
 @dataclass(frozen=True)
 class SmallOutput:
-    """Everything that the losses look at.
+    """Logits and guidance, as the losses need them.
 
     Attributes:
         logit_b1hw: of alpha, at the input size.
         coarse_b1hw: of alpha, at 1/8.
         guidance: the few-shot guidance.
-        present_b: logit of the object's being there.
-        first: the first look, where there were more.
+        present_b: logit of presence.
+        first: sketch of the first pass, where there were more.
     """
 
     logit_b1hw: Tensor
@@ -118,10 +118,10 @@ class SmallNetwork(nn.Module):
         width: of the tokens at 1/16.
         readers: number of cross-attention blocks.
         decoder_width: channels at 1/8 and (half of it) at 1/4.
-        looks: how often everything before the details is done; from the second look on the target,
-            with what was found in it before, is a reference beside the given ones: objects
-            resemble themselves most (*Self-Support Few-Shot Semantic Segmentation*, ECCV 2022,
-            arXiv 2207.11549).
+        passes: refinement passes over everything before the details; from the second on the
+            target, marked with what the pass before found, is a reference beside the given ones:
+            objects resemble themselves most (*Self-Support Few-Shot Semantic Segmentation*, ECCV
+            2022, arXiv 2207.11549).
         without: ingredients of the guidance that are left out, to measure what they are worth.
         merge: a pyramid block over tokens at 1/16 and maps at 1/8 and 1/4, which keeps their
             widths; none in the bundled model, nor of the next two.
@@ -136,7 +136,7 @@ class SmallNetwork(nn.Module):
         width: int = 192,
         readers: int = 2,
         decoder_width: int = 128,
-        looks: int = 2,
+        passes: int = 2,
         without: Sequence[str] = (),
         merge: nn.Module | None = None,
         refinement: Refinement | None = None,
@@ -144,7 +144,7 @@ class SmallNetwork(nn.Module):
     ) -> None:
         super().__init__()
         coarse, middle, fine = map_channels
-        self.looks = looks
+        self.passes = passes
         self.correspondence = FewShotCorrespondence(map_channels, without=without)
         self.token = nn.Conv2d(coarse, width, 1)
         self.guide = nn.Conv2d(GUIDANCE_CHANNELS, width, 1)
@@ -196,9 +196,9 @@ class SmallNetwork(nn.Module):
             tuple(self.correspondence.tokens(example.features) for example in examples),
         )
         sketch = self.sketch(target, examples, known=known)
-        first = sketch if self.looks > 1 else None
+        first = sketch if self.passes > 1 else None
         known = replace(known, examples=(*known.examples, known.target))
-        for _ in range(self.looks - 1):
+        for _ in range(self.passes - 1):
             own = _own_example(target, sketch.coarse_b1hw)
             sketch = self.sketch(target, [*examples, own], first, known=known)
         logit_b1hw = self._decode(target, sketch)
@@ -223,11 +223,12 @@ class SmallNetwork(nn.Module):
         examples = [_expanded(example, target.batch) for example in examples]
         reference = self.correspondence.reference(examples, known.examples if known else None)
         guidance = self.correspondence(target, reference, known.target if known else None)
-        guide_bchw = guidance.map_bchw.to(target.maps[0].dtype)
-        token_bchw = self._read(target, guide_bchw, examples)
+        guidance_bchw = guidance.map_bchw.to(target.maps[0].dtype)
+        token_bchw = self._read(target, guidance_bchw, examples)
         merged_bchw, middle, fine = self.merge((token_bchw, *target.maps[1:]))
         up_bchw = F.interpolate(merged_bchw, size=middle.shape[-2:], mode="nearest")
-        fused_bchw = self.fuse_8(torch.cat([up_bchw.to(middle.dtype), middle, guide_bchw], dim=1))
+        joined = [up_bchw.to(middle.dtype), middle, guidance_bchw]
+        fused_bchw = self.fuse_8(torch.cat(joined, dim=1))
         maps = [example.features.maps[1] for example in examples]
         fused_bchw = self.refinement(fused_bchw, maps, [example.mask_b1hw for example in examples])
         coarse_b1hw = self.coarse_head(fused_bchw).float()
@@ -239,21 +240,21 @@ class SmallNetwork(nn.Module):
                 coarse_b1hw=coarse_b1hw,
                 guidance=guidance,
             )
-        evidence_bc = evidence(
+        presence_feature_bc = presence_features(
             guidance.tokens,
             reference,
             coarse_b1hw.detach().sigmoid().flatten(1),
             guidance.map_bchw.flatten(2),
             self._pooled(token_bchw),
         )
-        present_b = self.presence(evidence_bc)
-        return SmallSketch(fused_bchw, fine, coarse_b1hw, guidance, present_b, evidence_bc)
+        present_b = self.presence(presence_feature_bc)
+        return SmallSketch(fused_bchw, fine, coarse_b1hw, guidance, present_b, presence_feature_bc)
 
-    def _read(self, target: Features, guide_bchw: Tensor, examples: Sequence[Example]) -> Tensor:
+    def _read(self, target: Features, guidance_bchw: Tensor, examples: Sequence[Example]) -> Tensor:
         """Target tokens at 1/16 after reading the references': b c h w."""
         coarse = target.maps[0]
         height, width = coarse.shape[-2:]
-        pooled_bchw = F.adaptive_avg_pool2d(guide_bchw, (height, width))
+        pooled_bchw = F.adaptive_avg_pool2d(guidance_bchw, (height, width))
         token_bchw = self.token(coarse) + self.guide(pooled_bchw) + self.target_tag
         token_bnc = _flat(token_bchw + self._positions(height, width))
         context_bmc = torch.cat([self._marked(example) for example in examples], dim=1)
@@ -278,7 +279,7 @@ class SmallNetwork(nn.Module):
         return F.interpolate(self.position, size=(height, width), mode="bilinear")
 
     def _pooled(self, token_bchw: Tensor) -> Tensor:
-        """What the target's tokens say about presence: b c."""
+        """Mean and maximum of the target's projected tokens, for presence: b c."""
         token_bnc = self.presence_token(_flat(token_bchw))
         return torch.cat([token_bnc.mean(dim=1), token_bnc.amax(dim=1)], dim=-1)
 

@@ -1,4 +1,4 @@
-"""Is the reference's object in the target at all? Compares what was found with what was marked."""
+"""Presence: a classifier that decides whether the references' object is in the target at all."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LEAST_WEIGHT = 1e-4
 MASK_PULL = 0.1  # how much a doubtful mask lowers a place's cosine, per unit of log weight
 COSINES, MATCHES, SIZES = 4, 6, 3
 NEWEST = 0.02  # share of the newest batch in the running mean and variance
-BOUND = 4.0  # of standardised evidence, in deviations
+BOUND = 4.0  # of standardised features, in deviations
 
 
 class PresenceHead(nn.Module):
-    """Says whether the region that was found in the target is the object of the references.
+    """Logit that the region found in the target is the object of the references.
 
-    A small classifier over fixed evidence: mean tokens of both regions and their cosines (as
+    A small classifier over fixed features: mean tokens of both regions and their cosines (as
     *Prototypical Networks*, NeurIPS 2017, arXiv 1703.05175), best matches of the places of one
     region in the other picture, inside and outside its region (a chamfer distance), the guidance
     within and without, colours, sizes, and the target's tokens after they have read the references.
@@ -42,7 +42,7 @@ class PresenceHead(nn.Module):
         width: int = 64,
     ) -> None:
         super().__init__()
-        self.evidence_channels = (
+        self.feature_channels = (
             2 * sum(token_channels)
             + len(token_channels) * (COSINES + MATCHES)
             + 3 * guidance_channels
@@ -50,26 +50,28 @@ class PresenceHead(nn.Module):
             + SIZES
             + read_channels
         )
-        self.standard = Standardised(self.evidence_channels)
+        self.standard = Standardised(self.feature_channels)
         self.judge = nn.Sequential(
-            nn.Linear(self.evidence_channels, width), nn.GELU(), nn.Linear(width, 1)
+            nn.Linear(self.feature_channels, width), nn.GELU(), nn.Linear(width, 1)
         )
 
-    def forward(self, evidence_bc: Tensor) -> Tensor:
+    def forward(self, presence_feature_bc: Tensor) -> Tensor:
         """Logit of presence: b.
 
         Args:
-            evidence_bc: of `evidence`.
+            presence_feature_bc: from `presence_features`.
         """
-        logit_b: Tensor = rearrange(self.judge(self.standard(evidence_bc)).float(), "b 1 -> b")
+        logit_b: Tensor = rearrange(
+            self.judge(self.standard(presence_feature_bc)).float(), "b 1 -> b"
+        )
         return logit_b
 
 
 class Standardised(nn.Module):
     """Zero mean and unit deviation by running statistics, in training as well.
 
-    Not batch normalisation: batches of pairs and batches of strangers come apart, and each one's
-    own mean would hide what tells them from each other.
+    Not batch normalisation: batches of pairs and of mismatched references are separate, and
+    normalising each by its own mean would hide what distinguishes them.
     """
 
     mean_c: Tensor
@@ -98,14 +100,14 @@ class Standardised(nn.Module):
         self.variance_c.lerp_((x_bc - self.mean_c).square().mean(dim=0), share)
 
 
-def evidence(
+def presence_features(
     target: FewShotTokens,
     reference: FewShotReference,
     found_bn: Tensor,
     guidance_bcn: Tensor,
     read_bc: Tensor,
 ) -> Tensor:
-    """All that speaks for or against presence.
+    """Features that presence is predicted from.
 
     Args:
         target: tokens of the target.
@@ -152,7 +154,7 @@ def _means(mine_bnc: Tensor, found_bn: Tensor, theirs_bmc: Tensor, mask_bm: Tens
 
 @torch.no_grad()
 def _matches(mine_bnc: Tensor, found_bn: Tensor, theirs_bmc: Tensor, mask_bm: Tensor) -> Tensor:
-    """How well the places of one picture's region match the other's, and its surroundings: b 6.
+    """Best-match statistics of either region in the other picture, inside and outside: b 6.
 
     Only the means are learned through: the gradient of so many maxima costs more than it gives.
     """

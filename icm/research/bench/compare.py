@@ -29,7 +29,7 @@ DEVIATIONS = (0.05, 0.1)  # of alpha, at which random weights are compared as we
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure.
+    """Plan of the measurements.
 
     Attributes:
         paths: `published`, and ours by precision; they take turns.

@@ -1,4 +1,4 @@
-"""What is measured: seconds by stage, peak memory, operations; and on which machine."""
+"""Measurements: seconds by stage, peak memory, operations; and on which machine."""
 
 from __future__ import annotations
 

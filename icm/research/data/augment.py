@@ -1,4 +1,4 @@
-"""How pictures of one pair are made to differ: colours, focus, noise, compression, crops, warps.
+"""Augmentation that makes the pictures of a pair differ: colours, focus, noise, crops, warps.
 
 Every draw comes from the generator that is passed in. `strength` in [0, 1] scales an effect.
 """
@@ -45,7 +45,7 @@ def turn_hue(image_hw3: Plane, degrees: float) -> Plane:
 
 
 def degrade(image_hw3: Plane, rng: Generator, strength: float) -> Plane:
-    """What a camera adds, each sometimes: blur, motion blur, noise, JPEG blocks."""
+    """Camera degradations, each sometimes: blur, motion blur, noise, JPEG blocks."""
     result = image_hw3
     side = image_hw3.shape[0]
     if rng.random() < 0.25 + 0.15 * strength:

@@ -33,7 +33,7 @@ class PairBatch:
         exact_b: bool, whether the target's alpha is true to the pixel.
         labelled_b: bool, whether the target's alpha is known.
         kinds: the kind of each pair.
-        barred: of each pair, categories that a picture without its object must not show.
+        excluded: of each pair, categories that a picture without its object must not show.
         target_shows: categories that each target shows.
         reference_shows: categories that each reference shows.
         index: number of the batch, counted over all processes.
@@ -48,7 +48,7 @@ class PairBatch:
     exact_b: Tensor
     labelled_b: Tensor
     kinds: tuple[str, ...]
-    barred: tuple[frozenset[str], ...]
+    excluded: tuple[frozenset[str], ...]
     target_shows: tuple[frozenset[str], ...]
     reference_shows: tuple[frozenset[str], ...]
     index: int
@@ -63,7 +63,7 @@ class PairBatches(IterableDataset[PairBatch]):
     Args:
         root: folder of training pictures.
         cache: folder of decoded pictures, see `TrainingPictures.open`.
-        settings: what a pair looks like; its difficulty is used where there is no `ramp`.
+        settings: of the pairs; its difficulty is used where there is no `ramp`.
         batch: pairs in a batch.
         seed: of all draws.
         start: number of the first batch, counted per process.
@@ -134,7 +134,7 @@ def stack(pairs: list[Pair], index: int) -> PairBatch:
         exact_b=torch.tensor([pair.edges_exact for pair in pairs]),
         labelled_b=torch.tensor([pair.labelled for pair in pairs]),
         kinds=tuple(pair.kind for pair in pairs),
-        barred=tuple(pair.barred for pair in pairs),
+        excluded=tuple(pair.excluded for pair in pairs),
         target_shows=tuple(pair.target_shows for pair in pairs),
         reference_shows=tuple(pair.reference_shows for pair in pairs),
         index=index,

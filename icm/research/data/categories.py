@@ -1,4 +1,4 @@
-"""Which pictures belong together: cut-outs that look alike, photographs of a kind, garments."""
+"""Categories of pictures: cut-outs that look alike, photographs of a kind, garments."""
 
 from __future__ import annotations
 

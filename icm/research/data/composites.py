@@ -58,14 +58,14 @@ class Cast:
     Attributes:
         reference: as seen in the reference.
         target: as seen in the target: the same, or of the same kind.
-        barred: categories that must appear in neither picture beside it.
+        excluded: categories that must appear in neither picture beside it.
         colour: its mean colour, 3, in [0, 255].
         made_up_company: share of made-up objects beside it, so that being made up tells nothing.
     """
 
     reference: Sprite
     target: Sprite
-    barred: frozenset[str]
+    excluded: frozenset[str]
     colour: NDArray[np.float32]
     made_up_company: float = 0.12
 
@@ -111,11 +111,11 @@ class CompositeMaker:
         """A cut-out of a category on a scene, and what a picture without it must not show."""
         members = self.stock.members(category)
         chosen = Stocked(members[int(rng.integers(len(members)))], from_photo=False)
-        sprite, barred = cut_out(chosen, rng), CONFUSABLE.get(category, frozenset({category}))
-        cast = Cast(sprite, sprite, barred, mean_colour(chosen.picture))
+        sprite, excluded = cut_out(chosen, rng), CONFUSABLE.get(category, frozenset({category}))
+        cast = Cast(sprite, sprite, excluded, mean_colour(chosen.picture))
         scene = self._scene(cast, sprite, rng, difficulty)
         strength = between(0.2, 0.7, difficulty)
-        return compose(scene, rng, colour_strength=strength, damage=difficulty), barred
+        return compose(scene, rng, colour_strength=strength, damage=difficulty), excluded
 
     def video(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """One scene at two moments; in an absent pair the object has left it."""
@@ -133,32 +133,32 @@ class CompositeMaker:
             compose(scene, rng, colour_strength=0.3, damage=mild),
             compose(later, rng, colour_strength=0.3 * difficulty, damage=difficulty),
             exact=cast.target.exact,
-            barred=cast.barred,
+            excluded=cast.excluded,
         )
 
     def crowd(
         self,
         count: int,
-        barred: frozenset[str],
+        excluded: frozenset[str],
         rng: Generator,
         difficulty: float,
         *,
         made_up: float = 0.12,
     ) -> list[Placed]:
-        """Other objects of none of the barred categories; a share of them is made up."""
+        """Other objects of none of the excluded categories; a share of them is made up."""
         sprites = [
             self._object(rng).view(rng)
             if rng.random() < made_up
-            else cut_out(self.stock.draw(rng, without=barred), rng)
+            else cut_out(self.stock.draw(rng, without=excluded), rng)
             for _ in range(count)
         ]
         return [self._posed(sprite, rng, difficulty) for sprite in sprites]
 
-    def empty_view(self, barred: frozenset[str], rng: Generator, difficulty: float) -> View:
-        """A scene with one to three salient objects, none of a barred category."""
+    def empty_view(self, excluded: frozenset[str], rng: Generator, difficulty: float) -> View:
+        """A scene with one to three salient objects, none of a excluded category."""
         count = int(rng.integers(1, 4))
-        others = tuple(self.crowd(count, barred, rng, difficulty))
-        background, ground = self._background(barred, rng)
+        others = tuple(self.crowd(count, excluded, rng, difficulty))
+        background, ground = self._background(excluded, rng)
         scene = Scene(background, others, None, (), ground)
         strength = between(0.2, 0.7, difficulty)
         return compose(scene, rng, colour_strength=strength, damage=difficulty)
@@ -198,14 +198,14 @@ class CompositeMaker:
             others = [Placed(p.sprite, draw_distractor_pose(rng, difficulty)) for p in first.behind]
             second = replace(second, behind=tuple(others))
         if not present:
-            behind = second.behind or tuple(self.crowd(1, cast.barred, rng, difficulty))
+            behind = second.behind or tuple(self.crowd(1, cast.excluded, rng, difficulty))
             second = replace(second, behind=behind, item=None)
         strength = between(0.2, 0.7, difficulty)
         return Draft(
             compose(first, rng, colour_strength=strength, damage=difficulty),
             compose(second, rng, colour_strength=strength, damage=difficulty),
             exact=cast.target.exact,
-            barred=cast.barred,
+            excluded=cast.excluded,
         )
 
     def _scene(self, cast: Cast, sprite: Sprite, rng: Generator, difficulty: float) -> Scene:
@@ -213,14 +213,14 @@ class CompositeMaker:
         most = between(settings.distractors_easy, settings.distractors_hard, difficulty)
         count = int(rng.integers(0, int(np.floor(most + rng.random())) + 1))
         company = cast.made_up_company
-        others = self.crowd(count, cast.barred, rng, difficulty, made_up=company)
+        others = self.crowd(count, cast.excluded, rng, difficulty, made_up=company)
         if others and rng.random() < between(0.15, 0.5, difficulty):
-            twin = self.stock.of_like_colour(cast.colour, rng, without=cast.barred)
+            twin = self.stock.of_like_colour(cast.colour, rng, without=cast.excluded)
             others[0] = self._posed(cut_out(twin, rng), rng, difficulty)
         behind_count = int(rng.binomial(count, 0.65))
         lit = recoloured(sprite, rng, between(0.25, 0.75, difficulty))
         pose = settle(lit, draw_pose(rng, difficulty), settings.size, settings.least_area * 1.5)
-        background, ground = self._background(cast.barred, rng)
+        background, ground = self._background(cast.excluded, rng)
         return Scene(
             background,
             tuple(others[:behind_count]),
@@ -232,15 +232,15 @@ class CompositeMaker:
     def _posed(self, sprite: Sprite, rng: Generator, difficulty: float) -> Placed:
         return Placed(recoloured(sprite, rng, 0.5), draw_distractor_pose(rng, difficulty))
 
-    def _background(self, barred: frozenset[str], rng: Generator) -> tuple[Plane, str]:
-        """A background and its category, which is not barred; a plain one has none."""
+    def _background(self, excluded: frozenset[str], rng: Generator) -> tuple[Plane, str]:
+        """A background and its category, which is not excluded; a plain one has none."""
         size = self._settings.size
         if not self._grounds or rng.random() < PLAIN_GROUND:
             return _plain(rng, size), ""
         pictures = self._grounds[int(rng.choice(len(self._grounds), p=self._ground_shares))]
         for _ in range(20):
             picture = pictures[int(rng.integers(len(pictures)))]
-            if picture.category not in barred:
+            if picture.category not in excluded:
                 scene = augment.crop_scene(picture.image, rng, size)
                 return augment.jitter_colours(scene, rng, 0.4), picture.category
         return _plain(rng, size), ""

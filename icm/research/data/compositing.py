@@ -36,7 +36,7 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where an object lies in a frame; lengths are shares of the frame's side.
+    """Placement of an object in a frame; lengths are shares of the frame's side.
 
     Attributes:
         size: longer side of the object's box.
@@ -88,7 +88,7 @@ def over(layer: Floats, scene: Floats) -> Floats:
 
 
 def visible(alpha: Floats, in_front: Sequence[Floats]) -> Floats:
-    """What is left of an alpha (h w) once layers (each h w 4) lie in front of it."""
+    """Visible rest of an alpha (h w) once layers (each h w 4) lie in front of it."""
     left = alpha
     for layer in in_front:
         left = left * (1 - layer[..., 3])

@@ -15,12 +15,12 @@ class Draft:
         reference: with the object marked.
         target: with its alpha.
         exact: whether the target's alpha is true to the pixel.
-        barred: categories that a picture without the object must not show.
+        excluded: categories that a picture without the object must not show.
         labelled: whether the target's alpha is known at all.
     """
 
     reference: View
     target: View
     exact: bool
-    barred: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
     labelled: bool = True

@@ -51,21 +51,21 @@ class LikenessMaker:
     def likeness(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """A cut-out on a scene, and a photograph of its category, or of another one."""
         category = str(rng.choice(self.categories))
-        reference, barred = self._composites.of_category(category, rng, difficulty)
+        reference, excluded = self._composites.of_category(category, rng, difficulty)
         target = self.photograph([category], rng, difficulty)
         if not present:
-            others = self.others(barred)
+            others = self.others(excluded)
             empty = self._composites.empty_view
             target = (
                 self.photograph(others, rng, difficulty)
                 if others
-                else empty(barred, rng, difficulty)
+                else empty(excluded, rng, difficulty)
             )
-        return Draft(reference, target, exact=False, barred=barred, labelled=not present)
+        return Draft(reference, target, exact=False, excluded=excluded, labelled=not present)
 
-    def others(self, barred: frozenset[str]) -> list[str]:
-        """Categories of unmarked photographs that are not barred."""
-        return [category for category in self._photographs if category not in barred]
+    def others(self, excluded: frozenset[str]) -> list[str]:
+        """Categories of unmarked photographs that are not excluded."""
+        return [category for category in self._photographs if category not in excluded]
 
     def photograph(self, categories: Sequence[str], rng: Generator, difficulty: float) -> View:
         """An unmarked photograph of one of the categories, of which there is at least one."""

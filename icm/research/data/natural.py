@@ -56,25 +56,25 @@ class NaturalMaker:
     def natural(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """Two photographs of cats, or of people."""
         kind = str(rng.choice(list(self.kinds)))
-        barred = _confusable(kind)
+        excluded = _confusable(kind)
         first, second = (_pick(self.kinds[kind], rng) for _ in range(2))
         reference = self._photographed(_whole(first), rng, difficulty, kind)
         if not present:
-            return Draft(reference, self._elsewhere(kind, rng, difficulty), False, barred)
+            return Draft(reference, self._elsewhere(kind, rng, difficulty), False, excluded)
         target = self._photographed(_whole(second), rng, difficulty, kind)
-        return Draft(reference, target, False, barred)
+        return Draft(reference, target, False, excluded)
 
     def garment(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """The same garment, bag or hair on two people."""
         garment = self.garments[int(rng.choice(len(self.garments), p=self._garment_shares))]
         first, second = (_pick(garment.members, rng) for _ in range(2))
         reference = self._photographed(_labelled(first, garment.values), rng, difficulty, "person")
-        barred = _confusable("person")
+        excluded = _confusable("person")
         if not present:
-            return Draft(reference, self._elsewhere("person", rng, difficulty), False, barred)
+            return Draft(reference, self._elsewhere("person", rng, difficulty), False, excluded)
         region = _labelled(second, garment.values)
         target = self._photographed(region, rng, difficulty, "person")
-        return Draft(reference, target, False, barred)
+        return Draft(reference, target, False, excluded)
 
     def region(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """One photograph seen through two windows; what is marked may be any part of it."""
@@ -120,12 +120,12 @@ class NaturalMaker:
 
     def _joined(self, view: View, rng: Generator, difficulty: float, category: str) -> View:
         """The view with one or two objects in front; their edges are known exactly."""
-        barred, shows = _confusable(category), view.shows
+        excluded, shows = _confusable(category), view.shows
         canvas = view.image.astype(np.float32) * np.float32(1 / 255)
         alpha = view.alpha.astype(np.float32) * np.float32(1 / 255)
         weight = view.weight
         whole = float(alpha.sum())
-        for other in self._composites.crowd(int(rng.integers(1, 3)), barred, rng, difficulty):
+        for other in self._composites.crowd(int(rng.integers(1, 3)), excluded, rng, difficulty):
             layer = place(other.sprite, other.pose, self._settings.size)
             left = visible(alpha, [layer])
             if float(left.sum()) < LEAST_KEPT * whole:
@@ -137,15 +137,15 @@ class NaturalMaker:
 
     def _elsewhere(self, category: str, rng: Generator, difficulty: float) -> View:
         """A picture that does not show the category: another kind of photograph, or a scene."""
-        barred = _confusable(category)
-        others = [kind for kind in self.kinds if kind not in barred]
+        excluded = _confusable(category)
+        others = [kind for kind in self.kinds if kind not in excluded]
         if others and rng.random() < 0.4:
             picture = _pick(self.kinds[str(rng.choice(others))], rng)
             return self._photographed(_whole(picture), rng, difficulty, category)
-        unmarked = self._likeness.others(barred)
+        unmarked = self._likeness.others(excluded)
         if unmarked and rng.random() < 0.5:
             return self._likeness.photograph(unmarked, rng, difficulty)
-        return self._composites.empty_view(barred, rng, difficulty)
+        return self._composites.empty_view(excluded, rng, difficulty)
 
     def _any_part(self, picture: Picture, rng: Generator) -> Region:
         """The whole object, or one or two of its labelled parts."""

@@ -27,7 +27,7 @@ Plane = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Pair:
-    """What one training step sees of one example; both pictures are squares of the same size.
+    """One training pair; both pictures are squares of the same size.
 
     Attributes:
         reference_image: uint8 h w 3, RGB.
@@ -39,7 +39,7 @@ class Pair:
         present: whether the target shows the object.
         edges_exact: whether the target's alpha is true to the pixel (cut-outs, made-up objects).
         labelled: whether the target's alpha is known; if not, it is all zero, of weight 0.
-        barred: categories that a picture without the object must not show.
+        excluded: categories that a picture without the object must not show.
         reference_shows: categories that the reference shows.
         target_shows: categories that the target shows.
     """
@@ -53,7 +53,7 @@ class Pair:
     present: bool
     edges_exact: bool
     labelled: bool = True
-    barred: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
     reference_shows: frozenset[str] = frozenset()
     target_shows: frozenset[str] = frozenset()
 
@@ -125,14 +125,14 @@ class PairSource:
             present=present,
             edges_exact=draft.exact or not present,
             labelled=draft.labelled,
-            barred=draft.barred,
+            excluded=draft.excluded,
             reference_shows=draft.reference.shows,
             target_shows=draft.target.shows,
         )
 
 
 def _usable(view: View, least: float) -> bool:
-    """Whether enough, and not nearly all, of the frame is marked, somewhere clearly."""
+    """True where enough, and not nearly all, of the frame is marked, somewhere clearly."""
     share = area(view)
     return max(least, LEAST_REFERENCE_AREA) <= share <= LARGEST_AREA and bool(
         (view.alpha > 127).mean() > LEAST_REFERENCE_AREA

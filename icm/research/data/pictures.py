@@ -53,7 +53,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What is never trained on, as files, to be read at full size for measuring edges."""
+    """Held-out files, never trained on, to be read at full size for measuring edges."""
 
     cutouts: tuple[Path, ...]
     backgrounds: tuple[Path, ...]
@@ -61,7 +61,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class TrainingPictures:
-    """All that may be trained on, decoded and reduced; open with `TrainingPictures.open`."""
+    """Training pictures, decoded and reduced; open with `TrainingPictures.open`."""
 
     root: Path
     cutouts: tuple[Picture, ...]

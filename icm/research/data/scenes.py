@@ -33,7 +33,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a composed picture consists of, back to front.
+    """Layers of a composed picture, back to front.
 
     Attributes:
         background: uint8 size size 3.

@@ -32,7 +32,7 @@ class ColourModel:
         seed: of the clustering of colours.
     """
 
-    listens = True
+    uses_reference = True
 
     def __init__(self, *, centred: bool = False, seed: int = 0) -> None:
         self.name = "colour model, centred" if centred else "colour model"

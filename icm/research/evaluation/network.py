@@ -23,7 +23,7 @@ class NetworkPredictor:
         name: of its row.
     """
 
-    listens = True
+    uses_reference = True
 
     def __init__(self, matting: Matting, name: str = "model") -> None:
         self.name = name
@@ -47,7 +47,7 @@ class ConstantGuidance:
         name: of its row.
     """
 
-    listens = False
+    uses_reference = False
 
     def __init__(self, matting: Matting, name: str = "constant guidance") -> None:
         self.name = name

@@ -53,7 +53,7 @@ class Predictor(Protocol):
         ...
 
     @property
-    def listens(self) -> bool:
+    def uses_reference(self) -> bool:
         """Whether the reference has a part in the result."""
         ...
 

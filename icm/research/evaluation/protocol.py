@@ -125,7 +125,7 @@ def _fitted_members(
     """The predictor fitted on each of the members; once for all if it does not listen."""
     kept: Fitted | None = None
     for index in indices:
-        if predictor.listens:
+        if predictor.uses_reference:
             yield index, _fit(predictor, group.members[index])
         else:
             kept = kept or _remembering(_fit(predictor, group.members[index]))

@@ -148,8 +148,8 @@ def listening(parts: Sequence[Part]) -> Table | None:
             for name, a, b in lines
         ]
     columns = ("row", "set", "IoU, own reference", "IoU, wrong reference", "ratio")
-    note = "A model that listens to its reference has a ratio below 0.5; saliency alone has 1."
-    return Table("Does it listen?", columns, tuple(rows), note) if rows else None
+    note = "A model that uses its reference has a ratio below 0.5; saliency alone has 1."
+    return Table("Does it use the reference?", columns, tuple(rows), note) if rows else None
 
 
 def _tables(part: Part) -> list[Table]:

@@ -56,7 +56,7 @@ class Plan:
             present = sum(self.rounds * (len(group.members) - 1) for group in self.groups)
         wrong = pair_count(self.groups, self.most_references) if self.pool else 0
         once = present + len(self.absent) + pair_count(self.held_out, None)
-        return sum(once + (wrong if predictor.listens else 0) for predictor in predictors)
+        return sum(once + (wrong if predictor.uses_reference else 0) for predictor in predictors)
 
 
 def run(
@@ -97,7 +97,7 @@ def _scores(part: str, plan: Plan, predictor: Predictor) -> Iterator[Score]:
         return round_scores(predictor, plan.groups, plan.rounds, plan.seed)
     if part == "present" and plan.present:
         return present_scores(predictor, plan.groups, plan.most_references)
-    if part == "wrong" and plan.pool and predictor.listens:
+    if part == "wrong" and plan.pool and predictor.uses_reference:
         return wrong_scores(predictor, plan.groups, plan.pool, plan.most_references, plan.seed)
     if part == "absent":
         return absent_scores(predictor, plan.absent)

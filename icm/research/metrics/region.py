@@ -1,4 +1,4 @@
-"""Where errors are counted: the unknown band of a trimap, or the whole image."""
+"""Region in which errors are counted: the unknown band of a trimap, or the whole image."""
 
 from __future__ import annotations
 

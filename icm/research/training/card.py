@@ -16,7 +16,7 @@ from icm.errors import InputError
 
 EVALUATION_FORMAT = 1
 MEASURES = {"iou": ("IoU at 0.5", 3), "mse": ("MSE", 4), "sad": ("SAD", 2), "grad": ("Grad", 2)}
-LISTENS = 0.5  # of its IoU is what a model may keep with a wrong reference
+USES_REFERENCE = 0.5  # of its IoU is what a model may keep with a wrong reference
 WHAT = {
     "matting": "A whole model: backbone and network.",
     "presence": "A whole model: backbone and network, the presence head trained last.",
@@ -38,7 +38,7 @@ class StageFacts:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card says.
+    """Facts of a model card.
 
     Attributes:
         name: of the model.
@@ -203,7 +203,7 @@ def _cells(row: Mapping[str, Any], sets: Sequence[str]) -> list[str]:
 
 
 def _limits(facts: CardFacts) -> list[str]:
-    """What the numbers say against the model, and what nobody has measured."""
+    """Limits that the numbers show, and what nobody has measured."""
     sizes = sorted({stage.config.pairs.size for stage in facts.stages})
     limits = []
     if sizes:
@@ -220,7 +220,11 @@ def _limits(facts: CardFacts) -> list[str]:
     wrong = parts.get("wrong", {}).get(ours)
     if wrong is not None and present["mean"]["iou"]:
         share = wrong["mean"]["iou"] / present["mean"]["iou"]
-        heard = "it listens" if share < LISTENS else "it also takes what is merely salient"
+        heard = (
+            "it uses the reference"
+            if share < USES_REFERENCE
+            else "it also takes what is merely salient"
+        )
         limits.append(
             f"With a reference of another kind of thing it keeps {share:.0%} of its IoU: {heard}."
         )

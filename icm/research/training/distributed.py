@@ -1,4 +1,4 @@
-"""Where a training runs: device, processes and precision, through accelerate."""
+"""Distributed context of a training: device, processes and precision, through accelerate."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from icm.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Workplace:
-    """What a stage knows of where it runs.
+class DistributedContext:
+    """Device and place of this process among those that train together.
 
     Attributes:
-        accelerator: of this process.
-        device: that tensors of this process belong on.
+        accelerator: accelerate's view of this process.
+        device: the device of this process's tensors.
         rank: number of this process.
-        world: how many processes share each batch.
+        world: number of processes that share each batch.
     """
 
     accelerator: Accelerator
@@ -34,13 +34,13 @@ class Workplace:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process is the one that writes."""
+        """True in the one process that writes."""
         return self.rank == 0
 
-    def lowered(self) -> AbstractContextManager[None]:
-        """Computes the network in the configured precision; sums of errors stay outside."""
-        lower: AbstractContextManager[None] = self.accelerator.autocast(AutocastKwargs())
-        return lower
+    def autocast(self) -> AbstractContextManager[None]:
+        """Autocast to the configured precision, for the network; losses are summed outside."""
+        casting: AbstractContextManager[None] = self.accelerator.autocast(AutocastKwargs())
+        return casting
 
     def share_of(self, batch: int) -> int:
         """Items of a batch that this process works on.
@@ -56,14 +56,14 @@ class Workplace:
         return batch // self.world
 
 
-def choose_workplace(device: str = "auto", precision: Precision = "bf16") -> Workplace:
+def choose_context(device: str = "auto", precision: Precision = "bf16") -> DistributedContext:
     """Joins the processes that `icm train --processes` or `accelerate launch` have started.
 
-    Alone, it is a workplace of one process.
+    Alone, it is a context of one process.
 
     Args:
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; of several processes each takes its own GPU.
-        precision: of what is computed under `Workplace.lowered`.
+        precision: of what is computed under `DistributedContext.autocast`.
 
     Raises:
         DeviceError: the device is not there.
@@ -81,11 +81,11 @@ def choose_workplace(device: str = "auto", precision: Precision = "bf16") -> Wor
         cpu=place.type == "cpu",
         mixed_precision=precision,
         kwargs_handlers=[
-            AutocastKwargs(enabled=False),  # not around the whole loss: see `lowered`
+            AutocastKwargs(enabled=False),  # not around the whole loss: see `autocast`
             # A stage may leave layers out, as pre-training does, or have a batch without examples.
             DistributedDataParallelKwargs(find_unused_parameters=True),
         ],
     )
-    return Workplace(
+    return DistributedContext(
         accelerator, accelerator.device, accelerator.process_index, accelerator.num_processes
     )

@@ -22,7 +22,7 @@ NAMES = {"refine": "refiner", "denoise": "backbone"}  # of weights files that ar
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: the weights' path and their SHA-256."""
+    """Exported weights: their path and SHA-256."""
 
     weights: Path
     sha256: str
@@ -112,7 +112,7 @@ def _rows(run: Path) -> list[Row]:
 
 
 def _chosen(run: Path, source: Path) -> str:
-    """Which weights of the run these are."""
+    """Description of the weights: of which step, and how they were chosen."""
     rows = _rows(run)
     if source.name != BEST:
         return f"averaged weights of the last step ({int(rows[-1]['step']) if rows else 'unknown'})"

@@ -1,4 +1,4 @@
-"""Training pairs, batch after batch: each process draws its own share."""
+"""Loader of training pairs: batch after batch, each process samples its own share."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from torch.utils.data import DataLoader
 
 from icm.config.training import PairTraining
 from icm.research.data.batches import PairBatch, PairBatches
-from icm.research.training.distributed import Workplace
+from icm.research.training.distributed import DistributedContext
 
 
-def drawn_pairs(
+def sampled_pairs(
     config: PairTraining,
     data: Path,
     cache: Path,
-    workplace: Workplace,
+    context: DistributedContext,
     *,
     workers: int,
     distinct: int | None,
 ) -> Callable[[int], Iterator[PairBatch]]:
-    """From a step's number to this process's batches from that step on, without end.
+    """Endless batches of this process, from a given step on.
 
     Args:
         config: of the stage.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        workplace: whose share of each batch is drawn.
-        workers: processes that draw pairs; 0 draws them between the steps.
+        context: says which share of each batch this process samples.
+        workers: processes that sample pairs; 0 samples them between the steps.
         distinct: batches after which the same ones come again; None: never.
 
     Raises:
         ConfigError: the batch cannot be shared by the processes.
     """
-    share = workplace.share_of(config.batch)
+    share = context.share_of(config.batch)
 
-    def drawn(start: int) -> Iterator[PairBatch]:
+    def sampled(start: int) -> Iterator[PairBatch]:
         source = PairBatches(
             data,
             cache,
@@ -46,18 +46,18 @@ def drawn_pairs(
             seed=config.seed,
             start=start,
             ramp=config.ramp,
-            rank=workplace.rank,
-            world=workplace.world,
+            rank=context.rank,
+            world=context.world,
         )
         return iter(DataLoader(source, batch_size=None, num_workers=workers))
 
     def batches(start: int) -> Iterator[PairBatch]:
         if distinct is None:
-            yield from drawn(start)
+            yield from sampled(start)
             return
         while True:
             first = start % distinct
-            yield from islice(drawn(first), distinct - first)
+            yield from islice(sampled(first), distinct - first)
             start = 0
 
     return batches

@@ -16,7 +16,7 @@ from icm.config.training import TrainingConfig
 from icm.errors import IcmError
 from icm.matting import Matting
 from icm.research.data.pairs import Pair
-from icm.research.training.distributed import Workplace
+from icm.research.training.distributed import DistributedContext
 from icm.research.training.monitor import Validate, Watch
 from icm.research.training.schedule import rate_factor
 from icm.research.training.state import AVERAGED, Row, TrainingState
@@ -33,7 +33,7 @@ class TrainingDivergedError(IcmError):
 
 @dataclass(frozen=True)
 class Stage(Generic[B]):
-    """What one stage trains on and for.
+    """Batches and loss of one stage, and how its mattes are made.
 
     Attributes:
         batches: from a step's number to the batches of this process from that step on.
@@ -70,22 +70,22 @@ def run_stage(
     stage: Stage[B],
     config: TrainingConfig,
     out: Path,
-    workplace: Workplace,
+    context: DistributedContext,
     *,
     validate: Validate | None = None,
 ) -> Path:
-    """Trains a model for the configured steps; goes on where a checkpoint in `out` stands.
+    """Trains a model for the configured steps; resumes from a checkpoint in `out`.
 
     Writes the checkpoint `last.ckpt`, the averaged weights `weights.safetensors` and what
     `icm.research.training.monitor` says. Several processes average their gradients; the main one
     writes.
 
     Args:
-        model: on the workplace's device, in training mode.
+        model: on the context's device, in training mode.
         stage: what it is trained on and for.
         config: steps, rates, and how often what is written.
         out: folder of this run.
-        workplace: where it runs.
+        context: where it runs.
         validate: measures the averaged weights; the best ones are kept.
 
     Returns:
@@ -95,7 +95,7 @@ def run_stage(
         TrainingDivergedError: a loss was not finite; the last good checkpoint stays.
     """
     torch.manual_seed(config.seed)
-    accelerator = workplace.accelerator
+    accelerator = context.accelerator
     computation: nn.Module = accelerator.prepare(_Computation(model, stage.loss))
     optimizer = accelerator.prepare(_optimizer(model, stage.slow_prefix, config))
     state = TrainingState.begun(model, optimizer, accelerator.scaler)
@@ -107,7 +107,7 @@ def run_stage(
         state,
         config,
         out,
-        is_main=workplace.is_main,
+        is_main=context.is_main,
         matting=stage.matting,
         samples=stage.samples,
         validate=validate,
@@ -119,10 +119,10 @@ def run_stage(
             )
             for group in optimizer.param_groups:
                 group["lr"] = group["full_rate"] * share
-            window.append(_step(computation, optimizer, next(batches), state, workplace))
+            window.append(_step(computation, optimizer, next(batches), state, context))
             state.step += 1
             if state.step % config.log_every == 0 or state.step == config.steps:
-                watch.after_step(_means(window, workplace))
+                watch.after_step(_means(window, context))
                 window.clear()
             else:
                 watch.after_step({})
@@ -144,12 +144,12 @@ def _step(
     optimizer: torch.optim.Optimizer,
     batch: B,
     state: TrainingState,
-    workplace: Workplace,
+    context: DistributedContext,
 ) -> Row:
-    accelerator = workplace.accelerator
+    accelerator = context.accelerator
     loss, watched = computation(batch)
     # All processes agree on it, so that none waits for one that has stopped.
-    worst = accelerator.reduce(loss.detach(), "sum") if workplace.world > 1 else loss.detach()
+    worst = accelerator.reduce(loss.detach(), "sum") if context.world > 1 else loss.detach()
     if not math.isfinite(worst.item()):
         raise TrainingDivergedError(
             f"the loss is {worst.item()} at step {state.step}: lower learning_rate and resume "
@@ -162,11 +162,11 @@ def _step(
     return dict(watched)
 
 
-def _means(window: list[Row], workplace: Workplace) -> Row:
+def _means(window: list[Row], context: DistributedContext) -> Row:
     """Means of watched numbers over steps and processes."""
     means = {name: sum(row[name] for row in window) / len(window) for name in window[0]}
-    if workplace.world == 1:
+    if context.world == 1:
         return means
-    local = torch.tensor(list(means.values()), dtype=torch.float32, device=workplace.device)
-    shared = workplace.accelerator.reduce(local, "mean")
+    local = torch.tensor(list(means.values()), dtype=torch.float32, device=context.device)
+    shared = context.accelerator.reduce(local, "mean")
     return dict(zip(means, shared.tolist(), strict=True))

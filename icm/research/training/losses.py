@@ -78,7 +78,7 @@ def laplacian_loss(
 
 
 def laplacian_pyramid(x_b1hw: Tensor, levels: int = PYRAMID_LEVELS) -> tuple[Tensor, ...]:
-    """What each halving loses, fine to coarse: `levels` maps b 1 h w, fewer for small images.
+    """Laplacian pyramid, fine to coarse: `levels` maps b 1 h w, fewer for small images.
 
     Odd rows and columns at the end are left out. An image below 4 px is its own only level.
     """

@@ -1,4 +1,4 @@
-"""What the main process does beside training: averages, measures, draws, writes, saves."""
+"""Monitor of a run, in the main process: averages weights, validates, writes, saves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HIGHER_IS_BETTER = {"iou"}
 
 
 class Watch:
-    """Looks after a run; does nothing in processes that are not the main one.
+    """Monitors a run; does nothing in processes that are not the main one.
 
     Each checkpoint comes with the averaged weights and the curve as a picture; sample pictures
     show the mattes of the averaged weights, and these are what is validated.
@@ -72,7 +72,7 @@ class Watch:
             self._record.close()
 
     def after_step(self, numbers: Row) -> None:
-        """Everything that is due after a step; `numbers` are means to write, if there are any."""
+        """Does all that is due after a step; `numbers` are means to write, if there are any."""
         if self._record is None:
             return
         state, config = self._state, self._config

@@ -1,4 +1,4 @@
-"""The whole program around a model that is still in training, to look at its mattes."""
+"""Preview of a training: the whole program around the weights of the moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from icm.models.small.refiner import DetailRefiner
 DTYPES = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def unfinished(
+def preview(
     model: MattingModel,
     config: ModelConfig,
     stage: TrainingConfig,
@@ -25,7 +25,7 @@ def unfinished(
 ) -> Callable[[], Matting]:
     """Makes the program anew at each call, since it must not remember weights of before.
 
-    Whatever the confidence, a matte is given: alpha is what is looked at.
+    Whatever the confidence, a matte is given.
 
     Args:
         model: whose weights change.

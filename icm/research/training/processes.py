@@ -44,7 +44,7 @@ def run_together(command: Sequence[str], count: int, logs: Path) -> int:
 
 
 def _shared_environment(count: int) -> dict[str, str]:
-    """What all processes are told; each gets its share of the cores."""
+    """Environment that all processes share; each gets its share of the cores."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -88,7 +88,7 @@ def _first_failure(started: Sequence[subprocess.Popen[bytes]], logs: Path) -> in
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """Exit code of a process, which is waited for a little; None where it goes on."""
+    """Exit code of a process, after a short wait; None while it still runs."""
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:

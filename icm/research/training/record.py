@@ -1,4 +1,4 @@
-"""What is written while a training runs: curve as JSON lines and PNG, pictures, TensorBoard files.
+"""Record of a run: curve as JSON lines and PNG, sample pictures, TensorBoard files.
 
 TensorBoard's are written where the package is (`pip install "in-context-matting[train]"`).
 """

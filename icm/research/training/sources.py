@@ -1,4 +1,4 @@
-"""Where the pictures of a training come from and under which licence, noted beside its weights."""
+"""Sources and licences of the training pictures, noted beside the weights."""
 
 from __future__ import annotations
 

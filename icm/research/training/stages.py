@@ -27,7 +27,7 @@ from icm.errors import ConfigError, WeightsError
 from icm.models.matting_model import MattingModel
 from icm.models.small.refiner import DetailRefiner
 from icm.research.training.checkpoint import load_matching_weights
-from icm.research.training.distributed import Workplace, choose_workplace
+from icm.research.training.distributed import DistributedContext, choose_context
 from icm.research.training.feature_cache import FeatureSource
 from icm.research.training.loop import Stage, run_stage
 from icm.research.training.monitor import Validate
@@ -36,7 +36,7 @@ from icm.research.training.objectives.presence import presence_stage
 from icm.research.training.objectives.published import published_stage
 from icm.research.training.objectives.refiner import refining_stage
 from icm.research.training.objectives.small import matting_stage
-from icm.research.training.preview import unfinished
+from icm.research.training.preview import preview
 from icm.research.training.sample_sheet import sample_pairs
 from icm.research.training.sources import note_sources
 from icm.research.training.trainable import freeze_others
@@ -54,7 +54,7 @@ def train(
     workers: int = 1,
     validate: Validate | None = None,
 ) -> Path:
-    """Runs one stage of training, or goes on with it where a checkpoint lies in `out`.
+    """Runs one stage of training; resumes it where `out` holds a checkpoint.
 
     Args:
         config: of the stage.
@@ -62,7 +62,7 @@ def train(
         out: folder for checkpoint, curve, pictures, weights and the configuration used.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
         cache: folder for decoded pictures; None for `cache` beside the stage's own folder.
-        workers: processes that draw training examples; 0 draws them between the steps.
+        workers: processes that sample training pairs; 0 samples them between the steps.
         validate: measures mattes of the averaged weights; the best weights are kept.
 
     Returns:
@@ -76,91 +76,91 @@ def train(
     """
     if validate is not None and config.objective in {"denoise", "presence"}:
         raise ConfigError(f"objective '{config.objective}' makes no mattes that could be validated")
-    workplace = choose_workplace(device, config.precision)
+    context = choose_context(device, config.precision)
     torch.manual_seed(config.seed)
     store = out.parent / "cache" if cache is None else cache
-    with workplace.accelerator.main_process_first():  # which decodes the pictures for the others
-        model, stage = _prepared(config, data, store, workplace, workers)
+    with context.accelerator.main_process_first():  # which decodes the pictures for the others
+        model, stage = _prepared(config, data, store, context, workers)
         if stage.matting is not None:
             stage = replace(stage, samples=sample_pairs(config, data, store))
-    if workplace.is_main:
+    if context.is_main:
         out.mkdir(parents=True, exist_ok=True)
         text = config.model_dump_json(indent=2) + "\n"
         (out / "config.json").write_text(text, encoding="utf-8")
         note_sources(data, out)
     try:
-        return run_stage(model, stage, config, out, workplace, validate=validate)
+        return run_stage(model, stage, config, out, context, validate=validate)
     finally:
-        workplace.accelerator.end_training()
+        context.accelerator.end_training()
 
 
 def _prepared(
-    config: TrainingConfig, data: Path, cache: Path, workplace: Workplace, workers: int
+    config: TrainingConfig, data: Path, cache: Path, context: DistributedContext, workers: int
 ) -> Prepared:
     match config:
         case DenoiserTraining():
-            return _denoising(config, data, cache, workplace)
+            return _denoising(config, data, cache, context)
         case SmallTraining():
-            return _matting(config, data, cache, workplace, workers)
+            return _matting(config, data, cache, context, workers)
         case PresenceTraining():
-            return _presence(config, data, cache, workplace, workers)
+            return _presence(config, data, cache, context, workers)
         case RefinerTraining():
-            return _refining(config, data, cache, workplace, workers)
+            return _refining(config, data, cache, context, workers)
         case PublishedTraining():
-            return _published(config, data, cache, workplace, workers)
+            return _published(config, data, cache, context, workers)
         case _:
             raise ConfigError(f"objective '{config.objective}' has no stage")
 
 
-def _denoising(config: DenoiserTraining, data: Path, cache: Path, workplace: Workplace) -> Prepared:
-    model, _ = _small(config, workplace)
-    return model, denoising_stage(model, config, data, cache, workplace)
+def _denoising(
+    config: DenoiserTraining, data: Path, cache: Path, context: DistributedContext
+) -> Prepared:
+    model, _ = _small(config, context)
+    return model, denoising_stage(model, config, data, cache, context)
 
 
 def _matting(
-    config: SmallTraining, data: Path, cache: Path, workplace: Workplace, workers: int
+    config: SmallTraining, data: Path, cache: Path, context: DistributedContext, workers: int
 ) -> Prepared:
-    model, about = _small(config, workplace)
+    model, about = _small(config, context)
     freeze_others(model, config.trained)
-    stage = matting_stage(model, config, data, cache, workplace=workplace, workers=workers)
-    return model, replace(stage, matting=unfinished(model, about, config, workplace.device))
+    stage = matting_stage(model, config, data, cache, context=context, workers=workers)
+    return model, replace(stage, matting=preview(model, about, config, context.device))
 
 
 def _presence(
-    config: PresenceTraining, data: Path, cache: Path, workplace: Workplace, workers: int
+    config: PresenceTraining, data: Path, cache: Path, context: DistributedContext, workers: int
 ) -> Prepared:
     """The presence head of a finished model."""
-    model, _ = _small(config, workplace)
-    stage = presence_stage(model, config, data, cache, workplace=workplace, workers=workers)
+    model, _ = _small(config, context)
+    stage = presence_stage(model, config, data, cache, context=context, workers=workers)
     return model, stage
 
 
-def _small(config: TrainingConfig, workplace: Workplace) -> tuple[MattingModel, ModelConfig]:
+def _small(config: TrainingConfig, context: DistributedContext) -> tuple[MattingModel, ModelConfig]:
     """The small model in training mode, from the weights of the stage before."""
     model, about = untrained(config)
     if config.start_from is not None:
         _start(model, Path(config.start_from))
-    model = model.to(workplace.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stub lacks it
+    model = model.to(context.device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stub lacks it
     return model, about
 
 
 def _refining(
-    config: RefinerTraining, data: Path, cache: Path, workplace: Workplace, workers: int
+    config: RefinerTraining, data: Path, cache: Path, context: DistributedContext, workers: int
 ) -> Prepared:
     """A refiner with random weights, and the stage that trains it on a frozen model."""
     frozen, about = untrained(config)
     _start(frozen, Path(config.start_from))
-    frozen = frozen.to(workplace.device).eval().requires_grad_(False)
-    refiner = DetailRefiner().to(workplace.device).train()
-    stage = refining_stage(
-        refiner, frozen, config, data, cache, workplace=workplace, workers=workers
-    )
-    matting = unfinished(frozen, about, config, workplace.device, refiner)
+    frozen = frozen.to(context.device).eval().requires_grad_(False)
+    refiner = DetailRefiner().to(context.device).train()
+    stage = refining_stage(refiner, frozen, config, data, cache, context=context, workers=workers)
+    matting = preview(frozen, about, config, context.device, refiner)
     return refiner, replace(stage, matting=matting)
 
 
 def _published(
-    config: PublishedTraining, data: Path, cache: Path, workplace: Workplace, workers: int
+    config: PublishedTraining, data: Path, cache: Path, context: DistributedContext, workers: int
 ) -> Prepared:
     """The published head with random or given weights, on a frozen backbone."""
     about = _with_blocks(config)
@@ -175,7 +175,7 @@ def _published(
             f"{config.pairs.size}: they must be the same"
         )
     about = about.model_copy(update={"weights": config.start_from})
-    built = build(about, device=str(workplace.device))
+    built = build(about, device=str(context.device))
     network = cast(nn.Module, built.model.network).requires_grad_(True).train()
     kept = cache / "features" if config.kept_features else None
     source = FeatureSource(
@@ -183,13 +183,13 @@ def _published(
         about.seed,
         folder=kept,
         gigabytes=config.kept_features,
-        sharers=workplace.world,
+        sharers=context.world,
         identity=about.backbone.model_dump_json(),
     )
     stage = published_stage(
-        built.model, source, config, data, cache, workplace=workplace, workers=workers
+        built.model, source, config, data, cache, context=context, workers=workers
     )
-    return network, replace(stage, matting=unfinished(built.model, about, config, workplace.device))
+    return network, replace(stage, matting=preview(built.model, about, config, context.device))
 
 
 def untrained(stage: TrainingConfig) -> tuple[MattingModel, ModelConfig]:
@@ -207,10 +207,10 @@ def untrained(stage: TrainingConfig) -> tuple[MattingModel, ModelConfig]:
             "trains only that"
         )
     backbone = small_backbone(config.backbone)
-    asked = stage.looks if isinstance(stage, SmallTraining | RefinerTraining) else None
-    looks = config.network.looks if asked is None else asked
+    asked = stage.passes if isinstance(stage, SmallTraining | RefinerTraining) else None
+    passes = config.network.passes if asked is None else asked
     network = small_network(
-        config.network.model_copy(update={"looks": looks}),
+        config.network.model_copy(update={"passes": passes}),
         backbone.map_channels,
         fusion=config.fusion,
         decoder=config.decoder,

@@ -1,4 +1,4 @@
-"""What a training knows of itself: all that an exact resume needs, and its averaged weights."""
+"""State of a training: all that an exact resume needs, and its averaged weights."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class TrainingState:
         save_weights(out / AVERAGED, self.average)
 
     def resume(self, out: Path) -> bool:
-        """Goes on from the checkpoint in a folder; says whether there was one.
+        """Resumes from the checkpoint in a folder; returns whether there was one.
 
         Raises:
             WeightsError: the checkpoint is damaged, or of another format or model.
@@ -111,7 +111,7 @@ class TrainingState:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Gives the model its averaged weights, to look at, for as long as it lasts.
+        """Gives the model its averaged weights, for inspection, within a `with` block.
 
         Training goes on afterwards as if nothing had been: weights, modes and random numbers.
         """

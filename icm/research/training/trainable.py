@@ -1,4 +1,4 @@
-"""Which layers of a model learn, and how fast: frozen layers, slow backbones, quick gates."""
+"""Trainable layers and their learning rates: frozen layers, slow backbones, quick gates."""
 
 from __future__ import annotations
 

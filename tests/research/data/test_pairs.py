@@ -67,17 +67,17 @@ def test_unmarked_targets_say_nothing_about_alpha(kind_pairs):
     for pair in unmarked:
         assert pair.present and not pair.edges_exact
         assert not pair.target_weight.any()
-        assert pair.barred & pair.target_shows
+        assert pair.excluded & pair.target_shows
 
 
 def test_what_pictures_show_fits_what_they_must_not_show(kind_pairs):
     kind, pairs = kind_pairs
     for pair in pairs:
         if pair.present and kind != "procedural":
-            assert not pair.barred or pair.barred & pair.target_shows
+            assert not pair.excluded or pair.excluded & pair.target_shows
         if not pair.present:
-            assert not pair.barred & pair.target_shows
-        assert not pair.barred or pair.barred & pair.reference_shows
+            assert not pair.excluded & pair.target_shows
+        assert not pair.excluded or pair.excluded & pair.reference_shows
 
 
 def test_only_true_alpha_claims_exact_edges(kind_pairs):

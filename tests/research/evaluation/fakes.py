@@ -15,8 +15,8 @@ class Red:
 
     name = "red"
 
-    def __init__(self, *, listens: bool = True) -> None:
-        self.listens = listens
+    def __init__(self, *, uses_reference: bool = True) -> None:
+        self.uses_reference = uses_reference
         self.fits = 0
         self.predictions = 0
 

@@ -45,7 +45,7 @@ def test_fewer_references() -> None:
 
 
 def test_one_fit_for_each_reference_one_run_for_each_target_that_needs_it() -> None:
-    listening, deaf = Red(), Red(listens=False)
+    listening, deaf = Red(), Red(uses_reference=False)
     heard = list(present_scores(listening, [THREE]))
     assert (listening.fits, listening.predictions) == (3, 6)
     unheard = list(present_scores(deaf, [THREE]))
@@ -151,7 +151,7 @@ def test_refusals() -> None:
 def test_run_counts_its_steps() -> None:
     absent = (AbsentPair("one", "a", THREE.members[0], TWO.members[0]),)
     plan = Plan(groups=(THREE, TWO), absent=absent, held_out=(OTHER,), pool=(THREE, TWO, OTHER))
-    predictors = [Red(), Red(listens=False)]
+    predictors = [Red(), Red(uses_reference=False)]
     predictors[1].name = "deaf"
     done: list[str] = []
     parts, scores = run(plan, predictors, done.append)

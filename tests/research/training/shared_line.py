@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from icm.config.training import TrainingConfig
-from icm.research.training.distributed import choose_workplace
+from icm.research.training.distributed import choose_context
 from icm.research.training.loop import Stage, run_stage
 
 CONFIG = TrainingConfig(
@@ -24,24 +24,24 @@ CONFIG = TrainingConfig(
 
 def train_line(out: Path) -> None:
     """Trains in this process's place among the others."""
-    workplace = choose_workplace("cpu", "no")
-    torch.manual_seed(workplace.rank)  # process 0 decides where all begin
+    context = choose_context("cpu", "no")
+    torch.manual_seed(context.rank)  # process 0 decides where all begin
     model = nn.Linear(1, 1)
-    share = workplace.share_of(CONFIG.batch)
+    share = context.share_of(CONFIG.batch)
 
     def batches(start: int) -> Iterator[Tensor]:
         step = start
         while True:
             x = torch.randn(CONFIG.batch, 1, generator=torch.Generator().manual_seed(step))
-            yield x[workplace.rank * share :][:share]
+            yield x[context.rank * share :][:share]
             step += 1
 
     def loss(x: Tensor) -> tuple[Tensor, dict[str, float]]:
         error = (model(x) - 3 * x).square().mean()
         return error, {"error": float(error.detach())}
 
-    run_stage(model, Stage(batches, loss), CONFIG, out, workplace)
-    workplace.accelerator.end_training()
+    run_stage(model, Stage(batches, loss), CONFIG, out, context)
+    context.accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -99,7 +99,9 @@ def test_without_validation_the_averaged_weights_are_exported(
     assert "not chosen yet" in card
 
 
-@pytest.mark.parametrize(("wrong", "heard"), [(0.24, "it listens"), (0.45, "merely salient")])
+@pytest.mark.parametrize(
+    ("wrong", "heard"), [(0.24, "it uses the reference"), (0.45, "merely salient")]
+)
 def test_the_card_says_what_the_numbers_say(
     finished: Path, tmp_path: Path, wrong: float, heard: str
 ) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from icm.config.training import TrainingConfig
 from icm.errors import WeightsError
 from icm.research.training.checkpoint import load_checkpoint, load_matching_weights, save_weights
-from icm.research.training.distributed import choose_workplace
+from icm.research.training.distributed import choose_context
 from icm.research.training.loop import Stage, TrainingDivergedError
 from icm.research.training.loop import run_stage as run_anywhere
 from icm.research.training.schedule import rate_factor
@@ -46,7 +46,7 @@ def line(model: nn.Linear, spoil_at: int | None = None) -> Stage[tuple[int, Tens
 
 
 def run_stage(model: nn.Module, stage: Stage[Any], values: TrainingConfig, out: Path) -> Path:
-    return run_anywhere(model, stage, values, out, choose_workplace("cpu", "no"))
+    return run_anywhere(model, stage, values, out, choose_context("cpu", "no"))
 
 
 def fresh() -> nn.Linear:

@@ -22,8 +22,8 @@ from icm.config.training import SmallTraining
 from icm.matting import Matting
 from icm.research.data.pairs import Pair
 from icm.research.training.curve import HEIGHT, MARGIN, POINT, WIDTH, draw_curves
-from icm.research.training.distributed import choose_workplace
-from icm.research.training.loader import drawn_pairs
+from icm.research.training.distributed import choose_context
+from icm.research.training.loader import sampled_pairs
 from icm.research.training.loop import Stage, run_stage
 from icm.research.training.record import Record
 from icm.research.training.sample_sheet import DIMMED, sample_pairs, sample_sheet
@@ -65,9 +65,9 @@ class Line:
 
         stage = Stage(batches, loss, matting=lambda: cast(Matting, self.model))
         self.model.train()
-        workplace = choose_workplace("cpu", "no")
+        context = choose_context("cpu", "no")
         use = validate if self.measures else None
-        run_stage(self.model, stage, config, out, workplace, validate=use)
+        run_stage(self.model, stage, config, out, context, validate=use)
 
 
 def rows(out: Path) -> list[dict[str, float]]:
@@ -193,8 +193,8 @@ def test_without_tensorboard_training_goes_on_and_says_how_to_get_it(
 
 def test_batches_come_again(tiny_root: Path, tmp_path: Path) -> None:
     config = settings(batch=1, pairs={"size": 32})
-    place = choose_workplace("cpu", "no")
-    draw = drawn_pairs(config, tiny_root, tmp_path, place, workers=0, distinct=2)
+    place = choose_context("cpu", "no")
+    draw = sampled_pairs(config, tiny_root, tmp_path, place, workers=0, distinct=2)
     first = list(islice(draw(0), 5))
     assert [batch.index for batch in first] == [0, 1, 0, 1, 0]
     assert torch.equal(first[1].target_image_b3hw, first[3].target_image_b3hw)

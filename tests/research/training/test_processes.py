@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from icm.errors import ConfigError
-from icm.research.training.distributed import choose_workplace
+from icm.research.training.distributed import choose_context
 from icm.research.training.processes import run_together
 from tests.research.training.shared_line import train_line
 
@@ -103,10 +103,10 @@ def test_two_processes_follow_the_losses_of_one(tmp_path: Path) -> None:
 
 def test_places_that_do_not_work_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"fp16.*GPU"):
-        choose_workplace("cpu", "fp16")
-    alone = choose_workplace("cpu", "bf16")
+        choose_context("cpu", "fp16")
+    alone = choose_context("cpu", "bf16")
     assert (alone.rank, alone.world, alone.is_main, alone.share_of(7)) == (0, 1, True, 7)
-    with alone.lowered():
+    with alone.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-    with choose_workplace("cpu", "no").lowered():
+    with choose_context("cpu", "no").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from icm.cli import main
 from icm.config.training import load_training, parse_training
 from icm.research.data.batches import PairBatches
-from icm.research.training.objectives.small import both_directions, strangers_of
+from icm.research.training.objectives.small import both_directions, mismatched_pairs
 
 TINY_MODEL = {
     "name": "tiny small",
@@ -162,19 +162,19 @@ def test_strangers_show_nothing_of_what_is_asked_for(
     source = PairBatches(tiny_root, tmp_path / "cache", config.pairs, batch=12, seed=3)
     batch = next(iter(source))
     shows = [*batch.target_shows, *batch.reference_shows]
-    found = strangers_of(batch, 12, seed=0)
+    found = mismatched_pairs(batch, 12, seed=0)
     assert found.shape == (2, 12)
     assert len(set(found[0].tolist())) == 12
     for target, reference in found.T.tolist():
         assert target % 12 != reference % 12
-        assert not batch.barred[reference % 12] & shows[target]
+        assert not batch.excluded[reference % 12] & shows[target]
         assert reference >= 12 or bool(batch.present_b[reference] & batch.labelled_b[reference])
-    assert torch.equal(found, strangers_of(batch, 12, seed=0))
-    assert not torch.equal(found, strangers_of(batch, 12, seed=1))
-    everything = frozenset().union(*shows, *batch.barred)
-    same = replace(batch, barred=(everything,) * 12, target_shows=(everything,) * 12)
+    assert torch.equal(found, mismatched_pairs(batch, 12, seed=0))
+    assert not torch.equal(found, mismatched_pairs(batch, 12, seed=1))
+    everything = frozenset().union(*shows, *batch.excluded)
+    same = replace(batch, excluded=(everything,) * 12, target_shows=(everything,) * 12)
     same = replace(same, reference_shows=(everything,) * 12)
-    assert strangers_of(same, 12, seed=0).shape == (2, 0)
+    assert mismatched_pairs(same, 12, seed=0).shape == (2, 0)
 
 
 def test_the_presence_head_learns_alone(stage: Path, tiny_root: Path, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_the_presence_head_learns_alone(stage: Path, tiny_root: Path, tmp_path: 
     assert run(stage, tiny_root, matting, "steps=2", "save_every=2") == 0
     before = load_file(matting / "weights.safetensors")
     start = f"start_from={matting / 'weights.safetensors'}"
-    head = ["objective=presence", start, "decay_from=1", "learning_rate=0.003", "crossed=2"]
+    head = ["objective=presence", start, "decay_from=1", "learning_rate=0.003", "mismatched=2"]
     head += ["distinct_batches=6", "batch=4"]
     assert run(stage, tiny_root, whole, *head, "steps=60", "save_every=60") == 0
     rows = curve(whole)

@@ -1,1 +1,1 @@
-"""What is trained for: one module for each objective."""
+"""Training objectives, one module each."""

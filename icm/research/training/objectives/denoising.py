@@ -22,12 +22,16 @@ from icm.config.training import DenoiserTraining
 from icm.errors import InputError
 from icm.models.matting_model import MattingModel
 from icm.research.data.pictures import TrainingPictures
-from icm.research.training.distributed import Workplace
+from icm.research.training.distributed import DistributedContext
 from icm.research.training.loop import Stage
 
 
 def denoising_stage(
-    model: MattingModel, config: DenoiserTraining, data: Path, cache: Path, workplace: Workplace
+    model: MattingModel,
+    config: DenoiserTraining,
+    data: Path,
+    cache: Path,
+    context: DistributedContext,
 ) -> Stage[tuple[Tensor, int]]:
     """The stage that trains the backbone alone, to tell the noise in photographs.
 
@@ -36,14 +40,14 @@ def denoising_stage(
         config: of the stage; the crops have the size of its pairs.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        workplace: where it runs.
+        context: where it runs.
 
     Raises:
         ConfigError: the batch cannot be shared by the processes.
         InputError: there are no photographs.
     """
     backbone = cast(SmallBackbone, model.backbone)
-    device, share = workplace.device, workplace.share_of(config.batch)
+    device, share = context.device, context.share_of(config.batch)
     pictures = TrainingPictures.open(data, cache)
     images = [
         picture.image
@@ -56,7 +60,7 @@ def denoising_stage(
     def batches(start: int) -> Iterator[tuple[Tensor, int]]:
         step = start
         while True:
-            number = step * workplace.world + workplace.rank
+            number = step * context.world + context.rank
             rng = np.random.default_rng([config.seed, number])
             chosen = rng.integers(len(images), size=share)
             crops = [_crop(images[index], config.pairs.size, rng) for index in chosen]
@@ -73,7 +77,7 @@ def denoising_stage(
         noise_b3hw = torch.randn(clean_b3hw.shape, generator=generator).to(device)
         noisy_b3hw = backbone.schedule.add_noise(clean_b3hw, noise_b3hw, time_b)
         velocity_b3hw = backbone.schedule.get_velocity(clean_b3hw, noise_b3hw, time_b)
-        with workplace.lowered():
+        with context.autocast():
             predicted_b3hw = backbone.denoise(noisy_b3hw, time_b)
         error = (predicted_b3hw.float() - velocity_b3hw).square().mean()
         return error, {"error": float(error.detach())}

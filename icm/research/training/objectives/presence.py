@@ -1,7 +1,7 @@
-"""Training of the presence head alone, on what a finished model makes of pairs and strangers.
+"""Training of the presence head alone, on matching and mismatched pairs.
 
-Everything else is frozen, so what the head judges by is computed once for each distinct batch and
-kept: the first round over them takes the time, later ones next to none.
+Everything else is frozen, so presence features are computed once for each distinct batch and kept:
+the first epoch takes the time, later ones next to none.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from icm.config.training import PresenceTraining
 from icm.models.matting_model import MattingModel
 from icm.models.small.network import SmallNetwork
 from icm.research.data.batches import PairBatch
-from icm.research.training.distributed import Workplace
-from icm.research.training.loader import drawn_pairs
+from icm.research.training.distributed import DistributedContext
+from icm.research.training.loader import sampled_pairs
 from icm.research.training.loop import Stage
-from icm.research.training.objectives.small import both_directions, selected, strangers_of
+from icm.research.training.objectives.small import both_directions, mismatched_pairs, selected
 from icm.results import Example
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What the head judges by, and the truth.
+    """Presence features of a batch, and the truth.
 
     Attributes:
-        evidence_bc: of `icm.models.small.presence.evidence`.
+        presence_feature_bc: see `icm.models.small.presence.presence_features`.
         present_b: 1 where the object is there, else 0.
     """
 
-    evidence_bc: Tensor
+    presence_feature_bc: Tensor
     present_b: Tensor
 
 
@@ -47,35 +47,35 @@ def presence_stage(
     data: Path,
     cache: Path,
     *,
-    workplace: Workplace,
+    context: DistributedContext,
     workers: int = 1,
 ) -> Stage[Judged]:
     """The stage that trains `network.presence`; all other parameters stop asking for gradients.
 
     Args:
         model: small backbone and small network.
-        config: of the stage; `distinct_batches` says how many are drawn in all.
+        config: of the stage; `distinct_batches` says how many are sampled in all.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        workplace: where it runs.
-        workers: processes that draw pairs.
+        context: where it runs.
+        workers: processes that sample pairs.
     """
     distinct = config.distinct_batches
     network = cast(SmallNetwork, model.network)
     model.eval().requires_grad_(False)
     network.presence.requires_grad_(True)
-    source = drawn_pairs(config, data, cache, workplace, workers=workers, distinct=None)
+    source = sampled_pairs(config, data, cache, context, workers=workers, distinct=None)
     kept: list[Judged] = []
 
     def batches(start: int) -> Iterator[Judged]:
         drawn = source(len(kept))
         for step in count(start):
             while len(kept) <= step % distinct:
-                kept.append(judged(model, next(drawn), config, workplace))
+                kept.append(judged(model, next(drawn), config, context))
             yield kept[step % distinct]
 
     def loss(batch: Judged) -> tuple[Tensor, dict[str, float]]:
-        logit_b = network.presence.train()(batch.evidence_bc)
+        logit_b = network.presence.train()(batch.presence_feature_bc)
         total = F.binary_cross_entropy_with_logits(logit_b, batch.present_b)
         right = ((logit_b > 0) == (batch.present_b > 0)).float().mean()
         return total, {"total": float(total.detach()), "right": float(right)}
@@ -85,22 +85,22 @@ def presence_stage(
 
 @torch.no_grad()
 def judged(
-    model: MattingModel, batch: PairBatch, config: PresenceTraining, workplace: Workplace
+    model: MattingModel, batch: PairBatch, config: PresenceTraining, context: DistributedContext
 ) -> Judged:
-    """Evidence of a batch's pairs in both directions, and of its strangers."""
+    """Presence features of a batch's pairs in both directions, and of its mismatched references."""
     backbone, network = cast(SmallBackbone, model.backbone), cast(SmallNetwork, model.network)
-    both = both_directions(batch, workplace.device)
+    both = both_directions(batch, context.device)
     network.presence.eval()  # whose running statistics follow only what it is trained on
-    strangers = strangers_of(batch, round(config.crossed * len(batch.kinds)), config.seed)
-    target_b, reference_b = strangers.to(workplace.device)
+    mismatches = mismatched_pairs(batch, round(config.mismatched * len(batch.kinds)), config.seed)
+    target_b, reference_b = mismatches.to(context.device)
     target_b = torch.cat([both.target_b, target_b])
     reference_b = torch.cat([both.reference_b, reference_b])
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.index)
     noise_b3hw = torch.randn(both.image_b3hw.shape, generator=generator).to(both.image_b3hw)
-    with workplace.lowered():
+    with context.autocast():
         features = backbone.noised_features(both.image_b3hw, noise_b3hw, attention=True)
         reference = selected(features, reference_b, attention=False)
         target = selected(features, target_b, attention=True)
         sketch = network.sketch(target, [Example(reference, both.mask_b1hw[reference_b])])
-    absent = torch.zeros(strangers.shape[1], device=workplace.device)
-    return Judged(sketch.evidence_bc.float(), torch.cat([both.present_b, absent]))
+    absent = torch.zeros(mismatches.shape[1], device=context.device)
+    return Judged(sketch.presence_feature_bc.float(), torch.cat([both.present_b, absent]))

@@ -16,9 +16,9 @@ from icm.config.training import PublishedTraining
 from icm.functional.morphology import alpha_to_trimap
 from icm.models.matting_model import MattingModel
 from icm.research.data.batches import PairBatch
-from icm.research.training.distributed import Workplace
+from icm.research.training.distributed import DistributedContext
 from icm.research.training.feature_cache import FeatureSource
-from icm.research.training.loader import drawn_pairs
+from icm.research.training.loader import sampled_pairs
 from icm.research.training.loop import Stage
 from icm.research.training.losses import masked_l1, published_objective
 from icm.results import Example, Features
@@ -35,7 +35,7 @@ def published_stage(
     data: Path,
     cache: Path,
     *,
-    workplace: Workplace,
+    context: DistributedContext,
     workers: int = 1,
 ) -> Stage[PairBatch]:
     """The stage that trains the network alone.
@@ -46,16 +46,16 @@ def published_stage(
         config: of the stage; the pairs have the size that the network was made for.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        workplace: where it runs.
-        workers: processes that draw pairs.
+        context: where it runs.
+        workers: processes that sample pairs.
     """
-    device = workplace.device
+    device = context.device
 
     def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
         reference = source.features(batch.reference_image_b3hw, device, attention=False)
         target = source.features(batch.target_image_b3hw, device, attention=True)
         mask_b1hw = batch.reference_alpha_b1hw.to(device).float() / 255
-        with workplace.lowered():
+        with context.autocast():
             example = Example(_in_float32(reference), mask_b1hw)
             prediction = model.network(_in_float32(target), [example])
         terms = _terms(prediction.alpha_b1hw.float(), batch, device)
@@ -65,8 +65,8 @@ def published_stage(
         }
 
     return Stage(
-        drawn_pairs(
-            config, data, cache, workplace, workers=workers, distinct=config.distinct_batches
+        sampled_pairs(
+            config, data, cache, context, workers=workers, distinct=config.distinct_batches
         ),
         loss,
     )

@@ -13,8 +13,8 @@ from icm.config.training import RefinerTraining
 from icm.models.matting_model import MattingModel
 from icm.models.small.refiner import DetailRefiner
 from icm.research.data.batches import PairBatch
-from icm.research.training.distributed import Workplace
-from icm.research.training.loader import drawn_pairs
+from icm.research.training.distributed import DistributedContext
+from icm.research.training.loader import sampled_pairs
 from icm.research.training.loop import Stage
 from icm.research.training.objectives.small_losses import edge_loss
 from icm.results import Example
@@ -33,7 +33,7 @@ def refining_stage(
     data: Path,
     cache: Path,
     *,
-    workplace: Workplace,
+    context: DistributedContext,
     workers: int = 1,
 ) -> Stage[PairBatch]:
     """The stage that trains the refiner on pairs whose alpha is true to the pixel.
@@ -44,10 +44,10 @@ def refining_stage(
         config: of the stage; its pairs are larger than what the small model is shown.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        workplace: where it runs.
-        workers: processes that draw pairs.
+        context: where it runs.
+        workers: processes that sample pairs.
     """
-    device = workplace.device
+    device = context.device
 
     def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.index)
@@ -57,11 +57,11 @@ def refining_stage(
             return torch.as_tensor(zero), {"error": 0.0, "before": 0.0, "loss": 0.0}
         image_b3hw = batch.target_image_b3hw[kept_b].to(device).float() / 255
         alpha_b1hw = batch.target_alpha_b1hw[kept_b].to(device).float() / 255
-        coarse_b1hw = _coarse(frozen, batch, kept_b, config.seed, generator, workplace=workplace)
+        coarse_b1hw = _coarse(frozen, batch, kept_b, config.seed, generator, context=context)
         image_b3hw, alpha_b1hw, coarse_b1hw = _edge_crops(
             image_b3hw, alpha_b1hw, coarse_b1hw, generator
         )
-        with workplace.lowered():
+        with context.autocast():
             logit_b1hw = refiner(image_b3hw, coarse_b1hw)
         weight_b1hw = _weight(alpha_b1hw, coarse_b1hw)
         predicted_b1hw = logit_b1hw.sigmoid()
@@ -73,8 +73,8 @@ def refining_stage(
         return value, {name: float(number.detach()) for name, number in watched.items()}
 
     return Stage(
-        drawn_pairs(
-            config, data, cache, workplace, workers=workers, distinct=config.distinct_batches
+        sampled_pairs(
+            config, data, cache, context, workers=workers, distinct=config.distinct_batches
         ),
         loss,
     )
@@ -88,13 +88,13 @@ def _coarse(
     seed: int,
     generator: torch.Generator,
     *,
-    workplace: Workplace,
+    context: DistributedContext,
 ) -> Tensor:
     """Coarse alpha at the targets' size: the small model's, or the truth made coarse."""
     side = batch.target_image_b3hw.shape[-1]
     share = SHARES[int(torch.randint(len(SHARES), (), generator=generator))]
     small = max(16, round(side * share / 16) * 16)
-    device = workplace.device
+    device = context.device
     target, reference, mask, alpha = (
         F.interpolate(tensor[kept_b].to(device).float() / 255, size=small, mode="area")
         for tensor in (
@@ -105,7 +105,7 @@ def _coarse(
         )
     )
     noise = frozen.backbone.draw_noise(small, small, seed)
-    with workplace.lowered():
+    with context.autocast():
         features = frozen.backbone.extract(reference, noise, attention=False)
         found_b1hw = frozen(target, [Example(features, mask)], noise).alpha_b1hw.float()
     good_b = torch.rand(found_b1hw.shape[0], generator=generator) < GOOD_SHARE

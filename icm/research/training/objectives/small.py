@@ -17,8 +17,8 @@ from icm.config.training import SmallTraining
 from icm.models.matting_model import MattingModel
 from icm.models.small.network import SmallNetwork, SmallOutput, SmallSketch
 from icm.research.data.batches import PairBatch
-from icm.research.training.distributed import Workplace
-from icm.research.training.loader import drawn_pairs
+from icm.research.training.distributed import DistributedContext
+from icm.research.training.loader import sampled_pairs
 from icm.research.training.loop import Stage
 from icm.research.training.objectives.small_losses import matting_objective
 from icm.results import Example, Features
@@ -33,7 +33,7 @@ def matting_stage(
     data: Path,
     cache: Path,
     *,
-    workplace: Workplace,
+    context: DistributedContext,
     workers: int = 1,
 ) -> Stage[PairBatch]:
     """The stage that trains backbone and network through the task.
@@ -43,26 +43,28 @@ def matting_stage(
         config: of the stage.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        workplace: where it runs.
-        workers: processes that draw pairs.
+        context: where it runs.
+        workers: processes that sample pairs.
     """
-    device = workplace.device
+    device = context.device
 
     def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
         both = both_directions(batch, device)
-        strangers = strangers_of(batch, round(config.crossed * len(batch.kinds)), config.seed)
+        mismatches = mismatched_pairs(
+            batch, round(config.mismatched * len(batch.kinds)), config.seed
+        )
         # Another noise for each image and step, the same when a run is resumed.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + batch.index)
-        with workplace.lowered():
-            output, crossed = _predict(model, both, strangers, generator)
+        with context.autocast():
+            output, mismatched = _predict(model, both, mismatches, generator)
         objective = matting_objective(
-            output, both.alpha_b1hw, both.weight_b1hw, both.present_b, crossed
+            output, both.alpha_b1hw, both.weight_b1hw, both.present_b, mismatched
         )
         return objective.total, objective.values()
 
     return Stage(
-        drawn_pairs(
-            config, data, cache, workplace, workers=workers, distinct=config.distinct_batches
+        sampled_pairs(
+            config, data, cache, context, workers=workers, distinct=config.distinct_batches
         ),
         loss,
     )
@@ -117,13 +119,13 @@ def _guessed_weight(alpha_b1hw: Tensor, exact_b: Tensor) -> Tensor:
     return torch.where(guessed, GUESSED_WEIGHT, 1.0)
 
 
-def strangers_of(batch: PairBatch, count: int, seed: int) -> Tensor:
-    """Draws images of a batch and references of other pairs whose object they do not show.
+def mismatched_pairs(batch: PairBatch, count: int, seed: int) -> Tensor:
+    """Samples mismatched references: of other pairs, whose object the target does not show.
 
     Args:
         batch: pairs with what their pictures show.
-        count: how many to draw; fewer are found where all show the same.
-        seed: of the draw, together with the batch's number.
+        count: how many to sample; fewer are found where all show the same.
+        seed: of the sampling, together with the batch's number.
 
     Returns:
         2 n, int64: numbers of targets and of references among the batch's images, which are its
@@ -140,7 +142,7 @@ def strangers_of(batch: PairBatch, count: int, seed: int) -> Tensor:
             reference
             for reference in references
             if reference % size != target % size
-            and not batch.barred[reference % size] & shows[target]
+            and not batch.excluded[reference % size] & shows[target]
         ]
         if fair and len(found) < count:
             found.append((int(target), int(generator.choice(fair))))
@@ -148,9 +150,9 @@ def strangers_of(batch: PairBatch, count: int, seed: int) -> Tensor:
 
 
 def _predict(
-    model: MattingModel, both: Directions, strangers: Tensor, generator: torch.Generator
+    model: MattingModel, both: Directions, mismatches: Tensor, generator: torch.Generator
 ) -> tuple[SmallOutput, SmallSketch | None]:
-    """Output for all directions, and a sketch for pairs of strangers, if there are any."""
+    """Output for all directions, and a sketch for mismatched references, if there are any."""
     backbone = cast(SmallBackbone, model.backbone)
     network = cast(SmallNetwork, model.network)
     noise_b3hw = torch.randn(both.image_b3hw.shape, generator=generator).to(both.image_b3hw)
@@ -162,9 +164,9 @@ def _predict(
 
     target = selected(features, both.target_b, attention=True)
     output = network.predict(target, example(both.reference_b))
-    if strangers.shape[1] == 0:
+    if mismatches.shape[1] == 0:
         return output, None
-    target_b, reference_b = strangers.to(both.image_b3hw.device)
+    target_b, reference_b = mismatches.to(both.image_b3hw.device)
     target = selected(features, target_b, attention=True)
     return output, network.sketch(target, example(reference_b))
 

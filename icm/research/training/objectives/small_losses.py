@@ -1,4 +1,4 @@
-"""What the bundled model is trained for: alpha, its edges, the coarse guidance, and presence."""
+"""Losses of the bundled model: alpha, its edges, the coarse guidance, and presence."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def matting_objective(
     alpha_b1hw: Tensor,
     weight_b1hw: Tensor,
     present_b: Tensor,
-    crossed: SmallSketch | None = None,
+    mismatched: SmallSketch | None = None,
 ) -> Objective:
     """Sum of the losses of a batch.
 
@@ -51,7 +51,7 @@ def matting_objective(
         alpha_b1hw: in [0, 1]; zero where the object is absent.
         weight_b1hw: in [0, 1], low where alpha is a guess, 0 where it is not known.
         present_b: 1 where the target contains the object, else 0.
-        crossed: of targets with references whose object they do not contain.
+        mismatched: sketch of targets with mismatched references.
     """
     predicted_b1hw = output.logit_b1hw.sigmoid()
     weight = weight_b1hw / weight_b1hw.mean().clamp_min(1e-4)
@@ -65,9 +65,9 @@ def matting_objective(
     if output.first is not None:
         guidance = (guidance + _guidance(output.first, alpha_b1hw, weight_b1hw)) / 2
     logit_b, reject = output.present_b, dice.new_zeros(())
-    if crossed is not None:
-        logit_b = torch.cat([logit_b, crossed.present_b])
-        reject = F.softplus(crossed.coarse_b1hw).mean()
+    if mismatched is not None:
+        logit_b = torch.cat([logit_b, mismatched.present_b])
+        reject = F.softplus(mismatched.coarse_b1hw).mean()
     there_b = F.pad(present_b, (0, len(logit_b) - len(present_b)))
     presence = F.binary_cross_entropy_with_logits(logit_b, there_b)
     total = cross_entropy + absolute + 0.5 * dice + edges + 0.4 * guidance

@@ -104,9 +104,11 @@ def test_strangers_count_as_absent() -> None:
     coarse = torch.tensor([-1.0, 3.0]).reshape(2, 1, 1, 1).expand(2, 1, 2, 2)
     plain = output(logit, present=2.0)
     present = torch.tensor([1.0, -4.0])
-    crossed = SmallSketch(coarse, coarse, coarse, plain.guidance, present, evidence_bc=coarse)
+    mismatched = SmallSketch(
+        coarse, coarse, coarse, plain.guidance, present, presence_feature_bc=coarse
+    )
     alone = matting_objective(plain, alpha, weight, there)
-    found = matting_objective(plain, alpha, weight, there, crossed)
+    found = matting_objective(plain, alpha, weight, there, mismatched)
     terms = [math.log(1 + math.exp(value)) for value in (-2.0, 2.0, 1.0, -4.0)]
     assert found.presence.item() == pytest.approx(sum(terms) / 4, abs=1e-5)
     reject = (math.log(1 + math.exp(-1)) + math.log(1 + math.exp(3))) / 2

@@ -48,8 +48,8 @@ class Built:
 
     Attributes:
         model: in evaluation mode, on its device.
-        config: what it was built from.
-        device: where it runs.
+        config: configuration that it was built from.
+        device: device to run on.
         autocast: dtype to run it under, or None where the model holds its own.
         fingerprint: hexadecimal SHA-256 of configuration and weights, but for the refiner: saved
             references do not depend on it.
@@ -77,11 +77,11 @@ def read_model_config(
     """Configuration of a model by name ('small', 'sd21') or by the path of a YAML file.
 
     Args:
-        name: which model.
+        name: name of the model.
         overrides: `key=value` strings that replace values of the configuration.
         checkpoint: weights of the network to use instead of the configured ones.
         backbone: Stable Diffusion weights to use: a local folder or single file.
-        seed: of the noise.
+        seed: seed of the noise.
 
     Raises:
         ConfigError: the model or a key is unknown, a value is impossible, or `backbone` is given
@@ -106,7 +106,7 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
     """Builds a model with its weights.
 
     Args:
-        config: which model.
+        config: configuration of the model.
         device: 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:1'.
 
     Raises:

@@ -78,7 +78,7 @@ def load(
         device: 'auto' (CUDA where there is one), 'cpu', 'cuda' or 'cuda:N'.
         checkpoint: weights of the network to use instead of the configured ones.
         backbone: Stable Diffusion weights to use: a local folder or single file.
-        seed: of the noise.
+        seed: seed of the noise.
         overrides: `key=value` strings that replace values of the configuration.
 
     Raises:

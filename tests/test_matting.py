@@ -154,7 +154,7 @@ class PaintedSquare(Matting):
         for picture in pictures:
             red = picture.at(self.input_size(picture))[..., 0]
             alpha = torch.from_numpy((red > 0.5).astype(np.float32))[None, None]
-            found.append(Prediction(alpha, alpha, alpha, torch.ones(1)))
+            found.append(Prediction(alpha, alpha, torch.ones(1)))
         return found
 
 

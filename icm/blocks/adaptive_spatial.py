@@ -69,7 +69,7 @@ class AdaptiveSpatialFusion(nn.Module):
     Cost: about l / 2 * sum of (1 + 9) c_j out parameters for l levels.
 
     Args:
-        channels: of each level, coarse to fine, any number of levels.
+        channels: number of channels of each level, coarse to fine, any number of levels.
         out_channels: out.
     """
 

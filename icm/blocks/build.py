@@ -110,8 +110,8 @@ def build_pyramid_blocks(
 
     Args:
         configs: the blocks.
-        channels: of each level, coarse to fine.
-        out_channels: of each level after the first block.
+        channels: number of channels of each level, coarse to fine.
+        out_channels: number of channels of each level after the first block.
 
     Raises:
         ConfigError: as for `build_map_blocks`; or a zero gate stands where widths or the number of

@@ -25,12 +25,12 @@ class Shapes:
     """Shapes that a block is measured on.
 
     Attributes:
-        channels: of the map, and of each level of a pyramid.
-        height: of the map, and of a pyramid's finest level.
+        channels: number of channels of the map, and of each level of a pyramid.
+        height: height of the map, and of a pyramid's finest level.
         width: likewise.
-        guide_channels: of the guide.
-        tokens: of the guide, all valid, every other one foreground.
-        levels: of a pyramid, each half the size of the next.
+        guide_channels: number of channels of the guide.
+        tokens: tokens of the guide, all valid, every other one foreground.
+        levels: number of levels of a pyramid, each half the size of the next.
         batch: b.
     """
 
@@ -49,7 +49,7 @@ class Cost:
 
     Attributes:
         parameters: how many.
-        flops: of matrix products and convolutions in one forward pass, two a multiply-add.
+        flops: matrix products and convolutions of one forward pass, two a multiply-add.
         seconds: median time of a forward pass on this machine's CPU.
     """
 

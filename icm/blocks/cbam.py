@@ -88,8 +88,8 @@ class CBAM(nn.Module):
 
     Args:
         channels: c.
-        reduction: of the channel gate.
-        kernel: of the spatial gate, odd.
+        reduction: reduction factor of the channel gate.
+        kernel: kernel size of the spatial gate, odd.
     """
 
     def __init__(self, channels: int, *, reduction: int = 16, kernel: int = 7) -> None:

@@ -67,7 +67,7 @@ class ContextualTransformer(nn.Module):
     Args:
         channels: c.
         kernel: k, odd.
-        groups: of the static context's convolution; must divide c.
+        groups: number of groups of the static context's convolution; must divide c.
         share: neighbouring channels that share weights, so c / share heads; must divide c.
         reduction: c / reduction is the width between [K1, x] and A.
         normalise: "group_norm", "softmax" over the window, or "none".
@@ -138,7 +138,7 @@ class ContextualTransformerGlobal(nn.Module):
     Args:
         channels: c.
         kernel: k, odd.
-        groups: of the static context's convolution; must divide c.
+        groups: number of groups of the static context's convolution; must divide c.
         reduction: 2 c / reduction is the hidden width.
     """
 

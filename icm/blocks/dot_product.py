@@ -30,7 +30,7 @@ def attend(
         value_bkme: of any width.
         weight_bknm: multiplies the logits before anything is masked; broadcasts.
         allowed_bknm: bool, which keys a query may see; broadcasts. One that may see none gets 0.
-        scale: of the logits; d^-1/2 by default.
+        scale: scale of the logits; d^-1/2 by default.
         dropout: probability with which a weight is set to zero, the others scaled up.
 
     Returns:
@@ -63,11 +63,11 @@ class MultiHeadAttention(nn.Module):
     """Multi-head attention in its native shape, over tokens.
 
     Args:
-        channels: of queries, keys, values and the result.
+        channels: number of channels of queries, keys, values and the result.
         heads: k.
         key_width: d_k of one head; channels / heads by default, which must then divide.
         value_width: d_v of one head; channels / heads by default.
-        dropout: of the attention weights, in training.
+        dropout: share of the attention weights, in training.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class DotProduct(nn.Module):
         heads: k; must divide c unless both widths are given.
         key_width: d_k of one head; c / heads by default.
         value_width: d_v of one head; c / heads by default.
-        dropout: of the attention weights, in training.
+        dropout: share of the attention weights, in training.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class PositionAttention(nn.Module):
 
     Args:
         channels: c.
-        reduction: of the query and key widths, rounded down, at least 1 channel.
+        reduction: reduction factor of the query and key widths, rounded down, at least 1 channel.
     """
 
     def __init__(self, channels: int, *, reduction: int = 8) -> None:
@@ -93,7 +93,7 @@ class DualAttention(nn.Module):
 
     Args:
         channels: c.
-        reduction: of the position attention's query and key widths.
+        reduction: reduction factor of the position attention's query and key widths.
         convolve: with f and g, as in the paper.
     """
 

@@ -31,7 +31,7 @@ class FeaturePyramid(nn.Module):
     Cost: sum over levels of (c_l + 9 out) out parameters, each used at h_l w_l positions.
 
     Args:
-        channels: of each level, coarse to fine.
+        channels: number of channels of each level, coarse to fine.
         out_channels: out.
         extra_levels: 0, 1 (p6) or 2 (p7, p6).
     """

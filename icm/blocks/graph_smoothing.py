@@ -19,7 +19,7 @@ class ConsensusGraph(nn.Module):
     relu(BN(conv1x1(L x))), L of `icm.functional.graph.rank_one_smoothing`; GS adds x.
 
     Args:
-        channels: of the nodes.
+        channels: number of channels of the nodes.
         residual: True is GS, False GCN.
         detach_adjacency: no gradient to the scores, as published.
     """

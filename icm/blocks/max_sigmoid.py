@@ -35,7 +35,7 @@ class MaxSigmoid(nn.Module):
         out_channels: out; c by default.
         heads: must divide out.
         learned_scale: a learned scale for each head instead of 1.
-        tokens: which tokens to look at, "foreground" or "all".
+        tokens: tokens to read, "foreground" or "all".
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class PathAggregation(nn.Module):
     Cost: that of the pyramid, and 18 out^2 parameters for each level but the finest.
 
     Args:
-        channels: of each level, coarse to fine.
+        channels: number of channels of each level, coarse to fine.
         out_channels: out.
     """
 

@@ -46,8 +46,9 @@ def reference_guide(
     """Joins the tokens of several references.
 
     Args:
-        features_bchw: of each reference, all of one width, of any sizes; a batch of 1 serves all.
-        masks_b1hw: of each, in [0, 1], at any size.
+        features_bchw: features of each reference, of one width and any sizes; a batch of 1
+            serves all.
+        masks_b1hw: mask of each, in [0, 1], at any size.
         batch: number of targets.
     """
     tokens, masks = [], []
@@ -68,8 +69,8 @@ class LevelsMerge(nn.Module):
 
     Args:
         block: a pyramid block.
-        channels: of each level, coarse to fine.
-        width: of the block's results.
+        channels: number of channels of each level, coarse to fine.
+        width: width of the block's results.
         gated: starts as the identity.
     """
 
@@ -115,8 +116,9 @@ class Refinement(nn.Module):
 
         Args:
             x_bchw: the merged map.
-            features_bchw: of each reference, as for `reference_guide`; unused without a guide.
-            masks_b1hw: of each reference.
+            features_bchw: features of each reference, as for `reference_guide`; unused without a
+                guide.
+            masks_b1hw: masks of each reference.
 
         Returns:
             b c h w.
@@ -144,9 +146,9 @@ def build_refinement(config: FusionConfig, channels: int, guide_channels: int) -
     """`fusion.guide` and `fusion.blocks`: over the merged map.
 
     Args:
-        config: which blocks stand there.
-        channels: of the merged map.
-        guide_channels: of the references' tokens.
+        config: blocks at this plug point.
+        channels: number of channels of the merged map.
+        guide_channels: number of channels of the references' tokens.
 
     Raises:
         ConfigError: a block is unknown or does not fit.
@@ -161,7 +163,7 @@ def build_stages(config: DecoderConfig, channels: Sequence[int]) -> list[nn.Sequ
     """`decoder.stages`: map blocks after each stage of a decoder, coarse to fine.
 
     Args:
-        config: which blocks stand there.
+        config: blocks at this plug point.
         channels: that leave each stage.
 
     Raises:

@@ -46,7 +46,7 @@ class BlockRecurrent(nn.Module):
     """The layer in its native shape: `(tokens, state) -> (tokens, state)`, of unequal lengths.
 
     Args:
-        channels: of tokens and state.
+        channels: number of channels of tokens and state.
         heads: must divide the channels.
         normalised: L2-normalises queries and keys, with learned scales.
         rotary: turns queries and keys by their place in their own sequence, counted from its

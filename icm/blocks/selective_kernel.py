@@ -18,9 +18,9 @@ class SelectBranch(nn.Module):
     z = relu(BN(W mean(sum of maps))), y = sum over j of softmax_j(A_j z) maps_j.
 
     Args:
-        channels: of each map.
+        channels: number of channels of each map.
         branches: how many maps.
-        width: of z.
+        width: width of z.
     """
 
     def __init__(self, channels: int, branches: int, width: int) -> None:
@@ -68,7 +68,7 @@ class SelectiveKernel(nn.Module):
         kernels: odd sizes.
         reduction: r of the hidden width.
         least_width: L, the least hidden width.
-        groups: of the convolutions; must divide c.
+        groups: number of groups of the convolutions; must divide c.
     """
 
     def __init__(

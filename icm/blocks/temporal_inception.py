@@ -96,9 +96,9 @@ class TemporalInception(nn.Module):
     Cost: 9 out^2 + sum of c_l out parameters, used at the finest size's positions.
 
     Args:
-        channels: of each level, coarse to fine.
+        channels: number of channels of each level, coarse to fine.
         out_channels: out, a multiple of 4.
-        dilation: of the convolutions along the levels.
+        dilation: dilation of the convolutions along the levels.
     """
 
     def __init__(self, channels: Sequence[int], out_channels: int, *, dilation: int = 1) -> None:

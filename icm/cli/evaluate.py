@@ -75,7 +75,6 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
         Evaluation,
-        listening,
         overview,
         write_report,
     )
@@ -91,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     pictures = _sheets(plan, predictors[0], parts, scores, out)
     evaluation = Evaluation(_facts(arguments, matting, benchmark), parts)
     write_report(evaluation, scores, out, pictures)
-    heard = listening(parts)
+    heard = reference_use(parts)
     for table in (*map(overview, parts), *([heard] if heard else [])):
         print(as_text(table))
     print(f"\n{out / 'report.html'}")

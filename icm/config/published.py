@@ -55,7 +55,7 @@ def check_published(
         network: the head.
         backbone: before it.
         size: side of the input, in pixels.
-        shape: of the input; the head needs 'square'.
+        shape: shape of the input; the head needs 'square'.
 
     Raises:
         ValueError: they do not fit; the message says which value would.

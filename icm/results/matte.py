@@ -97,7 +97,7 @@ class Matte:
                 `folder`, so neither absolute nor with `..`.
             kinds: some of `SAVE_KINDS`.
             bits: 8 or 16 per channel.
-            background: of the composite, as for `over`.
+            background: background of the composite, as for `over`.
 
         Returns:
             The files written, in the order of `kinds`.

@@ -35,7 +35,7 @@ class Example:
     """A marked reference as the network sees it.
 
     Attributes:
-        features: of the reference image; attention maps may be missing.
+        features: features of the reference image; attention maps may be missing.
         mask_b1hw: in [0, 1], at the size of `features.image_b3hw`.
     """
 

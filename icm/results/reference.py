@@ -31,7 +31,7 @@ class Reference:
             zoomed parts of those with a small object.
         thumbnails: uint8 h w 4 of each photograph, small; alpha is the mask.
         model: name of the model that computed them.
-        fingerprint: of its configuration and weights; another model's reference is of no use.
+        fingerprint: SHA-256 of its configuration and weights; no other model can use it.
     """
 
     examples: tuple[Example, ...]

@@ -36,7 +36,7 @@ class Imported:
         path: the safetensors file.
         tensors: how many tensors it holds.
         parameters: how many learned numbers, running statistics not included.
-        sha256: of the safetensors file.
+        sha256: SHA-256 of the safetensors file.
     """
 
     path: Path

@@ -19,7 +19,7 @@ def read_tensors(weights: str, name: str, prefix: str) -> tuple[Path, dict[str, 
 
     Args:
         weights: its path, or its name among bundled and imported weights.
-        name: of the model, for messages.
+        name: name of the model, for messages.
         prefix: only tensors whose names begin with it are given, without it.
 
     Returns:

@@ -18,10 +18,10 @@ class Architecture:
     """Constructor arguments of the stock classes.
 
     Attributes:
-        unet: of `UNet2DConditionModel`.
-        autoencoder: of `AutoencoderKL`.
-        schedule: of `DDIMScheduler`.
-        text_encoder: of `CLIPTextConfig`.
+        unet: configuration of `UNet2DConditionModel`.
+        autoencoder: configuration of `AutoencoderKL`.
+        schedule: configuration of `DDIMScheduler`.
+        text_encoder: configuration of `CLIPTextConfig`.
     """
 
     unet: dict[str, Any]

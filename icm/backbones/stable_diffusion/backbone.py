@@ -41,7 +41,7 @@ class DiffusionBackbone(nn.Module):
     Args:
         unet: stock U-Net, taken over.
         autoencoder: stock autoencoder, taken over.
-        alpha_cumprod: of the noise schedule at `timestep`, in (0, 1).
+        alpha_cumprod: cumulative alpha of the noise schedule at `timestep`, in (0, 1).
         prompt_1nc: embedding of the empty prompt.
         timestep: noise level of the features.
         ensemble: number of noises averaged.
@@ -240,9 +240,9 @@ def build_diffusion_backbone(
 
     Args:
         config: which weights, and what of the network is captured.
-        device: where it runs.
+        device: device to run on.
         dtype: its precision; channels last throughout, which bfloat16 needs to be fast on a CPU.
-        seed: of the weights where `config.source` is "random".
+        seed: seed of the weights where `config.source` is "random".
 
     Raises:
         WeightsError: weights are missing, damaged, of another model, or could not be fetched.

@@ -46,7 +46,7 @@ def load_parts(config: DiffusionBackboneConfig, *, dtype: torch.dtype, seed: int
     Args:
         config: where the weights are.
         dtype: precision of the networks.
-        seed: of random weights.
+        seed: seed of random weights.
 
     Raises:
         WeightsError: weights are missing, damaged or of another model; the message says what to do.

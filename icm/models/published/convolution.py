@@ -12,8 +12,8 @@ class ConvNormRelu(nn.Module):
     """3 x 3 convolution without bias, batch norm, ReLU; a stride of 2 halves the size, rounding up.
 
     Args:
-        in_channels: of the input.
-        out_channels: of the output.
+        in_channels: number of channels of the input.
+        out_channels: number of channels of the output.
         stride: 1 or 2.
     """
 
@@ -33,8 +33,8 @@ class FusionBlock(nn.Module):
     """Merges a coarser map into a finer one: bilinear enlargement, concatenation, convolution.
 
     Args:
-        in_channels: of the finer and the coarser map together.
-        out_channels: of the output.
+        in_channels: number of channels of the finer and the coarser map together.
+        out_channels: number of channels of the output.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

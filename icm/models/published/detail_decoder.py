@@ -20,8 +20,8 @@ class ConvStream(nn.Module):
     """A light pyramid over the image: each level half the size of the one before, rounded up.
 
     Args:
-        in_channels: of the image.
-        out_channels: of each level.
+        in_channels: number of channels of the image.
+        out_channels: number of channels of each level.
     """
 
     def __init__(self, in_channels: int, out_channels: Sequence[int]) -> None:

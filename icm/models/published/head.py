@@ -9,7 +9,7 @@ class MattingHead(nn.Module):
     """3 x 3 convolution - batch norm - ReLU - 1 x 1 convolution: logits of alpha.
 
     Args:
-        in_channels: of the features.
+        in_channels: number of channels of the features.
         mid_channels: between the two convolutions.
     """
 

@@ -30,7 +30,7 @@ class MatchingTokens:
         reference_bmc: the reference's masked positions, padded to the longest item; batch b or 1.
         valid_bm: bool, False for padding.
         fallback_b: see `TokenAttention`.
-        height: of the target's matching grid; n = height * width.
+        height: height of the target's matching grid; n = height * width.
     """
 
     target_bnc: Tensor

@@ -30,8 +30,8 @@ class PublishedNetwork(nn.Module):
         in_context_fusion: matches and fuses.
         detail_decoder: gives alpha; with `img_chans=4` it gets the fused attention map as fourth
             channel, which the published code calls trimap.
-        matching_level: which of `Features.maps` is matched; published up-block 1.
-        fused_levels: which of `Features.maps` are fused, coarse to fine, one for each of
+        matching_level: level of `Features.maps` that is matched; published up-block 1.
+        fused_levels: levels of `Features.maps` that are fused, coarse to fine, one for each of
             `Features.attention`; published up-blocks 0 and 1.
         refinement: blocks over the fused features, guided by the references' matching features;
             none in the published network.

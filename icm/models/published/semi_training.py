@@ -184,7 +184,7 @@ class SemiTrainingAttentionBlocks(nn.Module):
             references_bchw: reference features for matching, of each reference; batch b or 1.
             masks_b1hw: each reference's mask in [0, 1]; above 0.5 counts as inside. A batch item
                 whose masks are all empty gets a guidance of 0, as published: check beforehand.
-            size: of the target image, for `attention_b1hw`; None for the first mask's.
+            size: size of the target image, for `attention_b1hw`; None for the first mask's.
 
         Returns:
             Features, guidance and attention map.

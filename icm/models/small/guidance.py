@@ -80,7 +80,7 @@ class FewShotGuidance:
         map_bchw: `GUIDANCE_CHANNELS` channels at 1/8 of the input, of about unit scale.
         logit_b1hw: log-odds of foreground before anything is learned about shapes, at 1/8.
         fine_b1hw: ridge scores at 1/4.
-        tokens: of the targets.
+        tokens: tokens of the targets.
     """
 
     map_bchw: Tensor
@@ -99,7 +99,7 @@ class FewShotCorrespondence(nn.Module):
             `INGREDIENTS` and `PROPAGATION`.
 
     Attributes:
-        token_channels: of match, ridge and palette tokens.
+        token_channels: widths of match, ridge and palette tokens.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class FewShotCorrespondence(nn.Module):
 
         Args:
             examples: the marked references.
-            tokens: of each, where they are known already.
+            tokens: tokens of each, where they are known already.
         """
         if tokens is None:
             tokens = [self.tokens(example.features) for example in examples]
@@ -175,8 +175,8 @@ class FewShotCorrespondence(nn.Module):
 
         Args:
             target: a batch of targets.
-            reference: of the same batch, or a batch of 1.
-            tokens: of the targets, where they are known already.
+            reference: references of the same batch, or a batch of 1.
+            tokens: tokens of the targets, where they are known already.
         """
         height = target.maps[1].shape[-2]
         mine, theirs = self.tokens(target) if tokens is None else tokens, reference.tokens

@@ -57,8 +57,8 @@ class SmallOutput:
     """Logits and guidance, as the losses need them.
 
     Attributes:
-        logit_b1hw: of alpha, at the input size.
-        coarse_b1hw: of alpha, at 1/8.
+        logit_b1hw: logit of alpha, at the input size.
+        coarse_b1hw: logit of alpha, at 1/8.
         guidance: the few-shot guidance.
         present_b: logit of presence.
         first: sketch of the first pass, where there were more.
@@ -115,7 +115,7 @@ class SmallNetwork(nn.Module):
 
     Args:
         map_channels: widths of the backbone's maps at 1/16, 1/8 and 1/4.
-        width: of the tokens at 1/16.
+        width: width of the tokens at 1/16.
         readers: number of cross-attention blocks.
         decoder_width: channels at 1/8 and (half of it) at 1/4.
         passes: refinement passes over everything before the details; from the second on the

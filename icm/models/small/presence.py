@@ -27,10 +27,10 @@ class PresenceHead(nn.Module):
     within and without, colours, sizes, and the target's tokens after they have read the references.
 
     Args:
-        token_channels: of match, ridge and palette tokens.
-        guidance_channels: of the guidance map.
-        read_channels: of what is pooled from the target's tokens.
-        width: of the classifier.
+        token_channels: widths of match, ridge and palette tokens.
+        guidance_channels: number of channels of the guidance map.
+        read_channels: number of channels pooled from the target's tokens.
+        width: width of the classifier.
     """
 
     def __init__(

@@ -32,12 +32,12 @@ class TrainingFreeNetwork(nn.Module):
         guidance: "similarity" as published: the sum of the reference tokens' attention over the
             target, stretched to [0, 1] after it was spread; "ridge": a classifier fitted to the
             references' foreground and background, its score from -1 to 1 mapped to [0, 1].
-        matching_level: which of `Features.maps` is matched.
-        attention_level: which of `Features.attention` spreads the guidance.
+        matching_level: level of `Features.maps` that is matched.
+        attention_level: level of `Features.attention` that spreads the guidance.
         steps: how often it is spread; 0 for not at all.
-        pool_type: of "similarity": how the mask is brought to the features' grid.
-        temperature: of "similarity": of its softmax.
-        regularisation: of "ridge".
+        pool_type: how the mask is brought to the features' grid, for "similarity".
+        temperature: temperature of the softmax, for "similarity".
+        regularisation: penalty on the coefficients, for "ridge".
 
     Raises:
         InputError: the guidance is unknown, or `steps` is negative.

@@ -31,9 +31,9 @@ class Pair:
 
     Attributes:
         target_b3hw: RGB in [0, 1].
-        target_noise: of the target's pass.
+        target_noise: noise of the target's pass.
         reference_b3hw: RGB in [0, 1].
-        reference_noise: of the reference's pass.
+        reference_noise: noise of the reference's pass.
         mask_b1hw: the reference's mask, in [0, 1].
     """
 

@@ -33,7 +33,7 @@ class PairBatch:
         exact_b: bool, whether the target's alpha is true to the pixel.
         labelled_b: bool, whether the target's alpha is known.
         kinds: the kind of each pair.
-        excluded: of each pair, categories that a picture without its object must not show.
+        excluded: categories that a picture without the object must not show, of each pair.
         target_shows: categories that each target shows.
         reference_shows: categories that each reference shows.
         index: number of the batch, counted over all processes.
@@ -63,9 +63,9 @@ class PairBatches(IterableDataset[PairBatch]):
     Args:
         root: folder of training pictures.
         cache: folder of decoded pictures, see `TrainingPictures.open`.
-        settings: of the pairs; its difficulty is used where there is no `ramp`.
+        settings: properties of the pairs; their difficulty is used where there is no `ramp`.
         batch: pairs in a batch.
-        seed: of all draws.
+        seed: seed of all random numbers.
         start: number of the first batch, counted per process.
         ramp: difficulty by the batch's number.
         rank: number of this process.

@@ -74,7 +74,7 @@ class CompositeMaker:
     """Composes pairs from cut-outs, made-up objects and scenes.
 
     Args:
-        pictures: what may be trained on.
+        pictures: pictures that may be trained on.
         settings: sizes, shares and difficulty.
     """
 

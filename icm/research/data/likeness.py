@@ -28,7 +28,7 @@ class LikenessMaker:
     """Makes pairs whose target is an unmarked photograph.
 
     Args:
-        pictures: what may be trained on.
+        pictures: pictures that may be trained on.
         settings: sizes of the pictures.
         composites: makes the references.
 

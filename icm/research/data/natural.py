@@ -27,7 +27,7 @@ class NaturalMaker:
     """Makes pairs from labelled photographs.
 
     Args:
-        pictures: what may be trained on.
+        pictures: pictures that may be trained on.
         settings: sizes, shares and difficulty.
         composites: makes the scenes without the object, and the objects laid over photographs.
         likeness: gives unmarked photographs, for targets without the object.

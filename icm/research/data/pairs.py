@@ -65,7 +65,7 @@ class PairSource:
     """Draws pairs of the kinds that its pictures allow.
 
     Args:
-        pictures: what may be trained on.
+        pictures: pictures that may be trained on.
         settings: sizes, shares and difficulty.
 
     Raises:

@@ -9,7 +9,7 @@ from icm.research.evaluation.network import ConstantGuidance, NetworkPredictor
 from icm.research.evaluation.predictor import Estimate, Fitted, Marked, Predictor
 from icm.research.evaluation.protocol import Score
 from icm.research.evaluation.published_numbers import PUBLISHED
-from icm.research.evaluation.report import Evaluation, Part, listening, overview, write_report
+from icm.research.evaluation.report import Evaluation, Part, overview, reference_use, write_report
 from icm.research.evaluation.run import Plan, run
 from icm.research.evaluation.sheet import choose, draw_sheet
 from icm.research.evaluation.validation import ValidationSet, read_validation
@@ -39,10 +39,10 @@ __all__ = [
     "has_trimaps",
     "held_out_groups",
     "is_benchmark",
-    "listening",
     "overview",
     "read_benchmark",
     "read_validation",
+    "reference_use",
     "run",
     "selected",
     "write_report",

@@ -122,7 +122,7 @@ def _others(fitted: Fitted, group: Group, index: int, reference: str) -> Iterato
 def _fitted_members(
     predictor: Predictor, group: Group, indices: Sequence[int]
 ) -> Iterator[tuple[int, Fitted]]:
-    """The predictor fitted on each of the members; once for all if it does not listen."""
+    """The predictor fitted on each of the members; once for all if it uses none."""
     kept: Fitted | None = None
     for index in indices:
         if predictor.uses_reference:

@@ -113,8 +113,8 @@ def document_of(evaluation: Evaluation, pictures: Sequence[tuple[str, str]] = ()
     tables: list[Table] = []
     for part in evaluation.parts:
         tables += _tables(part)
-        heard = listening(evaluation.parts) if part.name == "wrong" else None
-        tables += [heard] if heard else []
+        use = reference_use(evaluation.parts) if part.name == "wrong" else None
+        tables += [use] if use else []
     tables += [published_table(benchmark) for benchmark in evaluation.published]
     facts = tuple(evaluation.facts.items())
     return Document("Evaluation", facts, tuple(tables), tuple(pictures))
@@ -134,7 +134,7 @@ def overview(part: Part) -> Table:
     return Table(part.title, columns, rows, f"{part.note} {WHERE}")
 
 
-def listening(parts: Sequence[Part]) -> Table | None:
+def reference_use(parts: Sequence[Part]) -> Table | None:
     """IoU with the own and with a wrong reference; None where one of them was not run."""
     by_name = {part.name: part.rows for part in parts}
     own, wrong = by_name.get("present", {}), by_name.get("wrong", {})

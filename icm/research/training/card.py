@@ -41,16 +41,16 @@ class CardFacts:
     """Facts of a model card.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
         file: name of the weights file.
         bytes: its size.
         parameters: number of weights in it.
         sha256: of it.
-        licence: of the weights.
-        objective: of the stage that it comes from.
+        licence: licence of the weights.
+        objective: objective of the stage that it comes from.
         chosen: says which weights of the run these are.
-        stages: of training, first to last.
-        sources: of the pictures: source, licence, kind, pictures.
+        stages: stages of training, first to last.
+        sources: sources of the pictures: source, licence, kind, pictures.
         evaluation: report of `icm evaluate`; None where nothing was measured.
     """
 

@@ -63,7 +63,7 @@ def choose_context(device: str = "auto", precision: Precision = "bf16") -> Distr
 
     Args:
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'; of several processes each takes its own GPU.
-        precision: of what is computed under `DistributedContext.autocast`.
+        precision: precision of what is computed under `DistributedContext.autocast`.
 
     Raises:
         DeviceError: the device is not there.

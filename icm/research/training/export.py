@@ -44,8 +44,8 @@ def export_run(
     Args:
         run: folder of `icm train`.
         out: folder to write to; made if missing.
-        name: of the model; None for that of its configuration.
-        licence: of the weights, for the card.
+        name: name of the model; None for that of its configuration.
+        licence: licence of the weights, for the card.
         evaluation: `report.json` of `icm evaluate`, for the card's numbers.
 
     Raises:

@@ -27,8 +27,8 @@ class FeatureSource:
 
     Args:
         backbone: frozen.
-        seed: of the noise, which all pictures share as they do when the program runs.
-        folder: of the files; None keeps nothing.
+        seed: seed of the noise, which all pictures share as they do when the program runs.
+        folder: folder of the files; None keeps nothing.
         gigabytes: the folder may hold; when it is full, what is there is still read.
         sharers: processes that fill the folder together.
         identity: says what of the backbone's configuration its weights do not show.
@@ -60,7 +60,7 @@ class FeatureSource:
 
         Args:
             image_b3hw: uint8 RGB, on the CPU.
-            device: of the backbone and of the result.
+            device: device of the backbone and of the result.
             attention: whether self-attention maps are wanted.
         """
         if self._folder is None:

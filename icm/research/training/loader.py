@@ -25,7 +25,7 @@ def sampled_pairs(
     """Endless batches of this process, from a given step on.
 
     Args:
-        config: of the stage.
+        config: configuration of the stage.
         data: folder of training pictures.
         cache: folder for decoded pictures.
         context: says which share of each batch this process samples.

@@ -37,7 +37,7 @@ class Stage(Generic[B]):
 
     Attributes:
         batches: from a step's number to the batches of this process from that step on.
-        loss: of a batch, with numbers to watch.
+        loss: loss of a batch, with numbers to watch.
         slow_prefix: parameters whose name starts so learn at `backbone_rate`.
         matting: the whole program around the weights of the moment; None where they matte nothing.
         samples: pairs whose mattes are drawn now and then.
@@ -85,7 +85,7 @@ def run_stage(
         stage: what it is trained on and for.
         config: steps, rates, and how often what is written.
         out: folder of this run.
-        context: where it runs.
+        context: distributed context of the run.
         validate: measures the averaged weights; the best ones are kept.
 
     Returns:

@@ -30,7 +30,7 @@ class Watch:
     show the mattes of the averaged weights, and these are what is validated.
 
     Args:
-        state: of the run; its average and its curve are kept here.
+        state: state of the run; its average and its curve are kept here.
         config: how often what is done.
         out: folder of the run.
         is_main: whether this process is the one that writes.

@@ -29,8 +29,8 @@ def preview(
 
     Args:
         model: whose weights change.
-        config: what the model was built from.
-        stage: of the training, for its precision.
+        config: configuration that the model was built from.
+        stage: stage of the training, for its precision.
         device: where the model is.
         refiner: in training instead of the model; without one, alpha is finished as it is.
     """

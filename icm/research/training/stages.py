@@ -57,7 +57,7 @@ def train(
     """Runs one stage of training; resumes it where `out` holds a checkpoint.
 
     Args:
-        config: of the stage.
+        config: configuration of the stage.
         data: folder of training pictures.
         out: folder for checkpoint, curve, pictures, weights and the configuration used.
         device: 'auto', 'cpu', 'cuda' or 'cuda:N'.

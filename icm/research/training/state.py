@@ -25,12 +25,12 @@ class TrainingState:
     """Changes with each step.
 
     Attributes:
-        model: that is trained.
-        optimizer: of its parameters.
-        scaler: of the loss, in fp16.
+        model: model in training.
+        optimizer: optimizer of its parameters.
+        scaler: scaler of the loss, in fp16.
         average: running mean of the model's weights, by name.
         step: steps done.
-        seconds: that they took, in all sittings.
+        seconds: time that they took, in all runs.
         curve: rows of numbers, as in `curve.jsonl`.
         best: the validation row of the best weights so far; empty before the first.
     """

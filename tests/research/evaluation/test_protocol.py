@@ -45,11 +45,11 @@ def test_fewer_references() -> None:
 
 
 def test_one_fit_for_each_reference_one_run_for_each_target_that_needs_it() -> None:
-    listening, deaf = Red(), Red(uses_reference=False)
-    heard = list(present_scores(listening, [THREE]))
-    assert (listening.fits, listening.predictions) == (3, 6)
-    unheard = list(present_scores(deaf, [THREE]))
-    assert (deaf.fits, deaf.predictions) == (1, 3)
+    informed, blind = Red(), Red(uses_reference=False)
+    heard = list(present_scores(informed, [THREE]))
+    assert (informed.fits, informed.predictions) == (3, 6)
+    unheard = list(present_scores(blind, [THREE]))
+    assert (blind.fits, blind.predictions) == (1, 3)
     assert len(heard) == len(unheard)
     assert {s.measures["mean_alpha"] for s in unheard} == {0.0}
 

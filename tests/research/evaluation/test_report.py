@@ -17,8 +17,8 @@ from icm.research.evaluation import (
     averaged,
     choose,
     draw_sheet,
-    listening,
     overview,
+    reference_use,
     run,
 )
 from icm.research.evaluation import write_report as write
@@ -82,16 +82,16 @@ def test_listening() -> None:
         return Part(name, name, "", {"red": averaged(scores)})
 
     parts = (part("present", 0.8, 0.4), part("wrong", 0.2, 0.4))
-    table = listening(parts)
+    table = reference_use(parts)
     assert table is not None
     assert [row[1:] for row in table.rows] == [
         ("p", "0.800", "0.200", "0.25"),
         ("q", "0.400", "0.400", "1.00"),
         ("mean over sets", "0.600", "0.300", "0.50"),
     ]
-    assert listening(parts[:1]) is None
+    assert reference_use(parts[:1]) is None
     titles = [table.title for table in document_of(Evaluation({}, parts)).tables]
-    assert "Does it listen?" in titles
+    assert "Does it use the reference?" in titles
 
 
 def test_published_rows_are_the_papers() -> None:

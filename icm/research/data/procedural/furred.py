@@ -36,7 +36,7 @@ class Furred:
         body: the solid under it.
         material: colours of solid and hair.
         hairs: how many strokes a view has.
-        length: of a hair, in radii.
+        length: length of a hair, in radii.
         combed_3: direction in which the hair lies, in the object's own space.
         curl: how much a hair bends.
         thickness: in object units.

@@ -26,7 +26,7 @@ class Lattice:
     Attributes:
         wires: points along each wire, n 3.
         colours_w3: colour of each wire, in [0, 1].
-        width: of the wires, in object units.
+        width: width of the wires, in object units.
         side: pixels of its views.
     """
 

@@ -24,7 +24,7 @@ class Material:
         palette_k3: colours in [0, 1].
         waves_3w: directions and frequencies of the noise that shapes the pattern.
         phases_w: their phases.
-        frequency: of the pattern, in periods per radius.
+        frequency: frequency of the pattern, in periods per radius.
         sharpness: how hard the pattern's edges are.
         gloss: strength of the highlight.
         skin_hw3: a picture wrapped around the object, for the pattern `skin`; uint8.

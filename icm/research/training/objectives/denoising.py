@@ -37,10 +37,10 @@ def denoising_stage(
 
     Args:
         model: with a small backbone.
-        config: of the stage; the crops have the size of its pairs.
+        config: configuration of the stage; the crops have the size of its pairs.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        context: where it runs.
+        context: distributed context of the run.
 
     Raises:
         ConfigError: the batch cannot be shared by the processes.

@@ -54,10 +54,10 @@ def presence_stage(
 
     Args:
         model: small backbone and small network.
-        config: of the stage; `distinct_batches` says how many are sampled in all.
+        config: configuration of the stage; `distinct_batches` says how many are sampled in all.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        context: where it runs.
+        context: distributed context of the run.
         workers: processes that sample pairs.
     """
     distinct = config.distinct_batches

@@ -43,10 +43,10 @@ def published_stage(
     Args:
         model: backbone, and the network in training mode.
         source: gives the backbone's features.
-        config: of the stage; the pairs have the size that the network was made for.
+        config: configuration of the stage; the pairs have the size that the network was made for.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        context: where it runs.
+        context: distributed context of the run.
         workers: processes that sample pairs.
     """
     device = context.device

@@ -41,10 +41,10 @@ def refining_stage(
     Args:
         refiner: in training mode.
         frozen: gives the coarse alpha; in evaluation mode.
-        config: of the stage; its pairs are larger than what the small model is shown.
+        config: configuration of the stage; its pairs are larger than what the small model is shown.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        context: where it runs.
+        context: distributed context of the run.
         workers: processes that sample pairs.
     """
     device = context.device

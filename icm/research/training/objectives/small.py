@@ -40,10 +40,10 @@ def matting_stage(
 
     Args:
         model: small backbone and small network, in training mode.
-        config: of the stage.
+        config: configuration of the stage.
         data: folder of training pictures.
         cache: folder for decoded pictures.
-        context: where it runs.
+        context: distributed context of the run.
         workers: processes that sample pairs.
     """
     device = context.device
@@ -125,7 +125,7 @@ def mismatched_pairs(batch: PairBatch, count: int, seed: int) -> Tensor:
     Args:
         batch: pairs with what their pictures show.
         count: how many to sample; fewer are found where all show the same.
-        seed: of the sampling, together with the batch's number.
+        seed: seed of the sampling, together with the batch's number.
 
     Returns:
         2 n, int64: numbers of targets and of references among the batch's images, which are its

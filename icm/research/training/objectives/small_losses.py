@@ -47,7 +47,7 @@ def matting_objective(
     """Sum of the losses of a batch.
 
     Args:
-        output: of the network, at the size of alpha.
+        output: output of the network, at the size of alpha.
         alpha_b1hw: in [0, 1]; zero where the object is absent.
         weight_b1hw: in [0, 1], low where alpha is a guess, 0 where it is not known.
         present_b: 1 where the target contains the object, else 0.

@@ -76,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
         Evaluation,
         overview,
+        reference_use,
         write_report,
     )
     from icm.research.evaluation import run as run_plan  # noqa: PLC0415 - loads torch
@@ -90,8 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
     pictures = _sheets(plan, predictors[0], parts, scores, out)
     evaluation = Evaluation(_facts(arguments, matting, benchmark), parts)
     write_report(evaluation, scores, out, pictures)
-    heard = reference_use(parts)
-    for table in (*map(overview, parts), *([heard] if heard else [])):
+    use = reference_use(parts)
+    for table in (*map(overview, parts), *([use] if use else [])):
         print(as_text(table))
     print(f"\n{out / 'report.html'}")
     return 0

@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from seed_spreading import spread_seeds
 
 import icm
 from icm.engine.grown_mask import rough_scores, sharpened
 from icm.functional import resize as resize_map
-from icm.functional.growing import spread_seeds
 from icm.images import read_image, read_mask, resize
 from icm.results import Features, Points, Scribbles, Seeds, seeds_of
 

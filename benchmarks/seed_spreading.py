@@ -1,4 +1,4 @@
-"""Marks grown by self-attention, as published (*In-Context Matting*, CVPR 2024, arXiv 2403.15789)."""
+"""Marks grown by self-attention, as published (In-Context Matting, CVPR 2024, arXiv 2403.15789)."""
 
 from __future__ import annotations
 

@@ -13,12 +13,16 @@ from torch import nn
 
 from icm.backbones import Backbone
 from icm.backbones.denoiser import SmallBackbone
+from icm.backbones.efficientnet_lite import EfficientNetLite2, converted
+from icm.backbones.joint import JointBackbone
 from icm.blocks.plugs import build_merge, build_refinement, build_stages
 from icm.config import load_config
 from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig
 from icm.config.diffusion import DiffusionBackboneConfig
 from icm.config.locate import bundled_config
 from icm.config.model import (
+    JointBackboneConfig,
+    JointNetworkConfig,
     ModelConfig,
     SmallBackboneConfig,
     SmallNetworkConfig,
@@ -27,8 +31,12 @@ from icm.config.model import (
 from icm.config.published import PublishedNetworkConfig
 from icm.errors import ConfigError, DeviceError, WeightsError
 from icm.models.matting_model import MattingModel, Network
+from icm.models.small.encoder_network import EncoderNetwork
+from icm.models.small.joint_network import JointNetwork
 from icm.models.small.network import DETAIL_CHANNELS, SmallNetwork
 from icm.models.small.refiner import DetailRefiner
+from icm.weights.encoder import SHA256 as ENCODER_SHA256
+from icm.weights.encoder import read_encoder
 from icm.weights.hashes import sha256_of
 from icm.weights.tensors import fill, read_tensors
 
@@ -116,7 +124,7 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
     """
     place = choose_device(device)
     dtype = choose_precision(config.precision, place)
-    small = isinstance(config.backbone, SmallBackboneConfig)
+    small = not isinstance(config.backbone, DiffusionBackboneConfig)
     autocast = dtype if small and dtype != torch.float32 else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # what has no weights to load is random, but always the same
@@ -199,9 +207,37 @@ def small_network(
     )
 
 
+def joint_backbone(config: JointBackboneConfig) -> JointBackbone:
+    """The bundled denoiser, with random weights, beside the pretrained encoder with its own.
+
+    Raises:
+        WeightsError: the package that ships the encoder's weights is missing or damaged.
+    """
+    encoder = EfficientNetLite2(config.encoder_blocks)
+    encoder.load_state_dict(converted(read_encoder(), config.encoder_blocks))
+    return JointBackbone(
+        small_backbone(config.denoiser), encoder, denoiser_scale=config.denoiser_scale
+    )
+
+
+def joint_network(
+    config: JointNetworkConfig,
+    map_channels: tuple[int, ...],
+    *,
+    fusion: FusionConfig | None = None,
+    decoder: DecoderConfig | None = None,
+) -> JointNetwork:
+    """Both branches of the bundled network, with random weights."""
+    diffusion = small_network(config.diffusion, map_channels[:3], fusion=fusion, decoder=decoder)
+    encoder = EncoderNetwork(tuple(reversed(map_channels[3:])), passes=config.passes)
+    return JointNetwork(diffusion, encoder, diffusion_weight=config.diffusion_weight)
+
+
 def _backbone(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Backbone:
     if isinstance(config.backbone, SmallBackboneConfig):
         return small_backbone(config.backbone)
+    if isinstance(config.backbone, JointBackboneConfig):
+        return joint_backbone(config.backbone)
     from icm.backbones.stable_diffusion.backbone import build_diffusion_backbone  # noqa: PLC0415 - heavy
 
     return build_diffusion_backbone(config.backbone, device=device, dtype=dtype)
@@ -211,6 +247,10 @@ def _network(config: ModelConfig, backbone: Backbone) -> Network:
     kind = config.network
     if isinstance(kind, SmallNetworkConfig):
         return small_network(
+            kind, backbone.map_channels, fusion=config.fusion, decoder=config.decoder
+        )
+    if isinstance(kind, JointNetworkConfig):
+        return joint_network(
             kind, backbone.map_channels, fusion=config.fusion, decoder=config.decoder
         )
     if isinstance(kind, TrainingFreeNetworkConfig):
@@ -263,12 +303,32 @@ def _published_network(
 
 def _load_weights(model: MattingModel, config: ModelConfig) -> str:
     """Loads the configured weights and returns their SHA-256; '' where there are none to load."""
+    if isinstance(config.network, JointNetworkConfig):
+        return _load_joint(model, config, config.network)
     if config.weights is None:
         return ""
     module, prefix = _trained_part(model, config)
     path, values = read_tensors(config.weights, config.name, prefix)
     fill(module, _untrained_blocks(module, config, values) | values, path)
     return sha256_of(path)
+
+
+def _load_joint(model: MattingModel, config: ModelConfig, network: JointNetworkConfig) -> str:
+    """Loads both branches' weights and returns their SHA-256, joined; the encoder has its own."""
+    hashes = [ENCODER_SHA256]
+    joint = cast(JointNetwork, model.network)
+    if config.weights is not None:
+        path, values = read_tensors(config.weights, config.name, "")
+        branch = nn.ModuleDict(
+            {"backbone": cast(JointBackbone, model.backbone).denoiser, "network": joint.diffusion}
+        )
+        fill(branch, _untrained_blocks(branch, config, values) | values, path)
+        hashes.append(sha256_of(path))
+    if network.encoder_weights is not None:
+        path, values = read_tensors(network.encoder_weights, config.name, "")
+        fill(joint.encoder, values, path)
+        hashes.append(sha256_of(path))
+    return "+".join(hashes)
 
 
 def _refiner(config: ModelConfig) -> tuple[DetailRefiner | None, str]:

@@ -11,6 +11,7 @@ from icm.config.blocks import DecoderConfig, FusionConfig
 from icm.config.diffusion import DiffusionBackboneConfig
 from icm.config.published import PublishedNetworkConfig, check_published
 
+BlockNumber = Annotated[int, Field(ge=0, lt=21)]
 Grouped = Annotated[Width, Field(multiple_of=16)]  # its group norms have 16 groups
 
 
@@ -36,6 +37,26 @@ class SmallBackboneConfig(Config):
         return self
 
 
+class JointBackboneConfig(Config):
+    """The denoiser and a pretrained encoder beside each other (`icm.backbones.joint`)."""
+
+    kind: Literal["joint"] = "joint"
+    denoiser: SmallBackboneConfig = SmallBackboneConfig()
+    denoiser_scale: float = Field(
+        2 / 3, gt=0, le=1, description="size of the denoiser's input, of the encoder's"
+    )
+    encoder_blocks: tuple[BlockNumber, ...] = Field(
+        (3, 6, 10, 14, 19), description="blocks of EfficientNet-Lite2 whose outputs are used"
+    )
+
+    @field_validator("encoder_blocks")
+    @classmethod
+    def _increases(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(value) != 5 or list(value) != sorted(set(value)):
+            raise ValueError("five different block numbers are expected, in increasing order")
+        return value
+
+
 class SmallNetworkConfig(Config):
     """Few-shot guidance, cross-attention and a light decoder (`icm.models.small.network`)."""
 
@@ -59,6 +80,20 @@ class SmallNetworkConfig(Config):
         ge=1,
         le=8,
         description="refinement passes, each with what the one before found as one more reference",
+    )
+
+
+class JointNetworkConfig(Config):
+    """A diffusion branch and an encoder branch, added (`icm.models.small.joint_network`)."""
+
+    kind: Literal["joint"] = "joint"
+    diffusion: SmallNetworkConfig = SmallNetworkConfig()
+    diffusion_weight: float = Field(
+        0.5, ge=0, le=4, description="of the diffusion branch's logit; 0 leaves the branch out"
+    )
+    passes: int = Field(2, ge=1, le=8, description="of the encoder branch")
+    encoder_weights: str | None = Field(
+        None, min_length=1, description="weights of the encoder branch, looked up like the model's"
     )
 
 
@@ -127,9 +162,15 @@ class ModelConfig(Config):
 
     format_version: Literal[1] = 1
     name: str
-    backbone: Annotated[SmallBackboneConfig | DiffusionBackboneConfig, Field(discriminator="kind")]
+    backbone: Annotated[
+        SmallBackboneConfig | JointBackboneConfig | DiffusionBackboneConfig,
+        Field(discriminator="kind"),
+    ]
     network: Annotated[
-        SmallNetworkConfig | PublishedNetworkConfig | TrainingFreeNetworkConfig,
+        SmallNetworkConfig
+        | JointNetworkConfig
+        | PublishedNetworkConfig
+        | TrainingFreeNetworkConfig,
         Field(discriminator="kind"),
     ]
     # blocks from the literature (docs/blocks.md); none in the bundled and the published model
@@ -153,6 +194,9 @@ class ModelConfig(Config):
         on_pixels = isinstance(self.backbone, SmallBackboneConfig)
         if isinstance(self.network, SmallNetworkConfig) and not on_pixels:
             raise ValueError("network kind 'small' needs backbone kind 'small'")
+        joint = isinstance(self.backbone, JointBackboneConfig)
+        if isinstance(self.network, JointNetworkConfig) != joint:
+            raise ValueError("network kind 'joint' and backbone kind 'joint' need each other")
         if isinstance(self.network, PublishedNetworkConfig):
             if not isinstance(self.backbone, DiffusionBackboneConfig):
                 raise ValueError("network kind 'published' needs backbone kind 'diffusion'")

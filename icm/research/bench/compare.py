@@ -103,7 +103,7 @@ def compare(config: ModelConfig, plan: Plan) -> dict[str, Any]:
         "model": config.name,
         "random_weights": plan.random is not None,
         "size": plan.size,
-        "ensemble": config.backbone.ensemble,
+        "ensemble": getattr(config.backbone, "ensemble", 1),  # the joint backbone has none
         "runs": plan.runs,
         "paths": measured,
     }

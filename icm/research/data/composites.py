@@ -41,7 +41,22 @@ CONFUSABLE = {
     "person": frozenset({"person", "Faces", "Faces_easy", "BACKGROUND_Google", "scene"}),
     "cat": BIG_CATS | {"cat"},
     **{name: BIG_CATS | {"cat"} for name in BIG_CATS},
-    "motorbikes": frozenset({"motorbikes", "Motorbikes"}),
+    **{
+        name: frozenset(alike)
+        for alike in (
+            ("motorbikes", "Motorbikes"),
+            ("crocodile", "crocodile_head"),
+            ("ketch", "schooner", "ferry"),
+            ("stegosaurus", "brontosaurus"),
+            ("Faces_easy", "person", "Faces", "BACKGROUND_Google", "scene"),
+            ("butterfly", "mayfly", "dragonfly"),
+        )
+        for name in alike
+        if name not in ("person", "Faces", "BACKGROUND_Google", "scene")
+    },
+    "water_lilly": frozenset({"lotus", "water_lilly"}),
+    "ibis": frozenset({"flamingo", "flamingo_head", "ibis"}),
+    "flamingo_head": frozenset({"flamingo", "flamingo_head", "ibis"}),
     "flamingo": frozenset({"flamingo", "flamingo_head", "ibis"}),
     "lotus": frozenset({"lotus", "water_lilly"}),
     "chair": frozenset({"chair", "windsor_chair"}),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from icm.config.data import PairSettings
 from icm.research.data.augment import bend, degrade, jitter_colours
@@ -15,11 +16,12 @@ from icm.research.data.composites import CONFUSABLE, CompositeMaker
 from icm.research.data.compositing import over, place, to_bytes, visible
 from icm.research.data.drafts import Draft
 from icm.research.data.likeness import LikenessMaker
-from icm.research.data.pictures import Picture, TrainingPictures
+from icm.research.data.pictures import PSEUDO, Picture, TrainingPictures
 from icm.research.data.scenes import between
 from icm.research.data.views import Region, View, Window, draw_window, look_through, moved_window
 
 LEAST_PART = 0.03  # of a photograph, for parts of it that are marked in region pairs
+PSEUDO_SHARE = 0.6  # of natural pairs, where there are photographs with pseudo-labels
 LEAST_KEPT = 0.6  # of a mark, after an object was laid over the photograph
 
 
@@ -49,13 +51,15 @@ class NaturalMaker:
         self._likeness = likeness
         self._photographs = pictures.photographs
         self.kinds: dict[str, tuple[Picture, ...]] = by_category(pictures.photographs)
+        guessed = np.array([members[0].source == PSEUDO for members in self.kinds.values()])
+        self._kind_shares = _shares_of_kinds(guessed)
         self.garments: tuple[Garment, ...] = garments(pictures)
         shown = np.array([len(garment.members) for garment in self.garments], np.float64)
         self._garment_shares = shown**0.5 / max((shown**0.5).sum(), 1e-9)
 
     def natural(self, rng: Generator, difficulty: float, present: bool) -> Draft:
         """Two photographs of cats, or of people."""
-        kind = str(rng.choice(list(self.kinds)))
+        kind = str(rng.choice(list(self.kinds), p=self._kind_shares))
         excluded = _confusable(kind)
         first, second = (_pick(self.kinds[kind], rng) for _ in range(2))
         reference = self._photographed(_whole(first), rng, difficulty, kind)
@@ -205,3 +209,11 @@ def bent_region(region: Region, rng: Generator, strength: float) -> Region:
 
 def _finished(view: View, rng: Generator, colour: float, damage: float) -> View:
     return replace(view, image=degrade(jitter_colours(view.image, rng, colour), rng, damage))
+
+
+def _shares_of_kinds(guessed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Sampling shares of the kinds: equal, but pseudo-labelled ones are `PSEUDO_SHARE` in all."""
+    if not guessed.size or guessed.all() or not guessed.any():
+        return np.full(guessed.shape, 1 / max(guessed.size, 1))
+    within = np.where(guessed, PSEUDO_SHARE / guessed.sum(), (1 - PSEUDO_SHARE) / (~guessed).sum())
+    return np.asarray(within, np.float64)

@@ -22,9 +22,10 @@ from icm.research.data.store import FORMAT, Described, Entry, PictureStore, open
 
 Plane = NDArray[np.uint8]
 
-LONGEST = {"cutout": 288, "photo": 320, "background": 320, "unlabelled": 192}
+LONGEST = {"cutout": 288, "photo": 448, "background": 320, "unlabelled": 192}
 PICTOGRAM_LONGEST = 176
 PICTOGRAMS = "noto_emoji"
+PSEUDO = "pseudo"  # folder of photographs whose masks are pseudo-labels
 HOLD_BACK_EVERY = 10
 
 

@@ -1,0 +1,78 @@
+"""The bundled network: evidence of two independent branches, added, and one decoder.
+
+The diffusion branch (`SmallNetwork`) and the encoder branch (`EncoderNetwork`) look at the same
+pictures with different features and err in different places. Their logits are added at 1/8 of the
+input, late enough that neither can unlearn the other, and the encoder branch's decoder brings the
+sum to the input size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from icm.models.small.encoder_network import EncoderNetwork
+from icm.models.small.network import SmallNetwork
+from icm.results import Example, Features, Prediction
+
+EVIDENCE_LIMIT = 8.0  # of the diffusion branch's logit: beyond it, it is no surer
+
+
+class JointNetwork(nn.Module):
+    """Alpha from features of `icm.backbones.joint.JointBackbone`.
+
+    Args:
+        diffusion: reads the denoiser's maps, the first three.
+        encoder: reads the encoder's maps.
+        diffusion_weight: what the logit of the diffusion branch counts; 0 leaves it out.
+    """
+
+    def __init__(
+        self, diffusion: SmallNetwork, encoder: EncoderNetwork, *, diffusion_weight: float
+    ) -> None:
+        super().__init__()
+        self.diffusion = diffusion
+        self.encoder = encoder
+        self.diffusion_weight = diffusion_weight
+
+    def forward(self, target: Features, examples: Sequence[Example]) -> Prediction:
+        """Alpha of targets; examples have the batch of the target or a batch of 1."""
+        maps = encoder_maps(target)
+        grid = maps[1].shape[-2:]
+        evidence_b1hw = None
+        if self.diffusion_weight > 0:
+            logit_b1hw = self.diffusion.coarse(
+                denoiser_features(target), [_denoiser_example(example) for example in examples]
+            )
+            logit_b1hw = logit_b1hw.clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT)
+            evidence_b1hw = self.diffusion_weight * F.interpolate(
+                logit_b1hw, size=grid, mode="bilinear"
+            )
+        coarse = self.encoder(
+            maps, target.image_b3hw, self.encoder.marked(examples), evidence_b1hw=evidence_b1hw
+        )
+        alpha_b1hw = self.encoder.decode(maps, target.image_b3hw, coarse).sigmoid()
+        return Prediction(alpha_b1hw, coarse.prior_b1hw.sigmoid(), coarse.present_b.sigmoid())
+
+
+def encoder_maps(features: Features) -> tuple[Tensor, ...]:
+    """The encoder's maps, fine to coarse."""
+    return tuple(reversed(features.maps[3:]))
+
+
+def denoiser_features(features: Features) -> Features:
+    """The denoiser's share, with the picture at the size that the denoiser saw."""
+    height, width = features.maps[0].shape[-2:]
+    reduced = F.interpolate(
+        features.image_b3hw, size=(16 * height, 16 * width), mode="bilinear", antialias=True
+    )
+    return Features(reduced, features.maps[:3], features.attention)
+
+
+def _denoiser_example(example: Example) -> Example:
+    features = denoiser_features(example.features)
+    height, width = features.image_b3hw.shape[-2:]
+    mask_b1hw = F.adaptive_avg_pool2d(example.mask_b1hw.float(), (height, width))
+    return Example(features, mask_b1hw)

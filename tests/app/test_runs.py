@@ -8,7 +8,7 @@ from pathlib import PurePath
 import pytest
 
 from app import runs, uploads
-from app.device import Device
+from app.queue import Device
 from icm import InputError
 from tests.app.fakes import FakeMatting, FakeModels
 from tests.app.pictures import disc, disc_mask, encoded

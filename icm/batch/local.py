@@ -12,7 +12,7 @@ from typing import Literal
 from icm.batch.flow import Final, Flow, Stages
 from icm.batch.jobs import Job
 from icm.batch.ledger import Entry, InputRecord, Ledger, OutputRecord, now
-from icm.batch.plan import Examined, Plan
+from icm.batch.plan import Examined, Plan, content_hash
 from icm.batch.request import Request
 from icm.batch.signals import Stop
 from icm.batch.trim import Box, object_box, trimmed
@@ -103,7 +103,7 @@ class LocalRun:
             writers=flow.writers or os.cpu_count() or 1,
             ahead=max(flow.ahead, 2 * self._passes.most),
             bound=round(flow.megapixels * 1e6),
-        ).run(jobs, lambda: stop.asked)
+        ).run(jobs, lambda: stop.asked, lambda: stop.insisted)
 
     def _read(self, job: Job) -> _Loaded | Final[Outcome]:
         started = time.monotonic()
@@ -185,6 +185,7 @@ class LocalRun:
                 file=path.relative_to(self._plan.folder).as_posix(),
                 bytes=path.stat().st_size,
                 settings=settings[kind],
+                sha256=content_hash(path),
             )
             for kind, path in zip(stale, paths, strict=True)
         }

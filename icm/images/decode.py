@@ -21,6 +21,7 @@ from icm.errors import InputError
 from icm.images.colours import picture_from_samples
 from icm.images.picture import Picture, PictureSource
 from icm.images.profile import cmyk_to_srgb, converts
+from icm.images.regular import open_regular
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def read_image(source: PictureSource) -> Picture:
         )
     path = Path(source)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _from_file(file, str(path))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error

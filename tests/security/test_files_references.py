@@ -48,9 +48,9 @@ TENSORS: dict[str, Callable[[Tensors], None]] = {
     "four channels": lambda t: t.update({"0.image": t["0.image"][:, [0, 1, 2, 0]]}),
     "mask of another size": lambda t: t.update({"1.mask": t["1.mask"][..., :-1]}),
     "other channels": lambda t: t.update({"1.map.0": t["1.map.0"][:, :2]}),
-    "not a number": lambda t: t["0.map.1"].fill_(float("nan")) and None,
-    "infinite": lambda t: t["0.image"].fill_(float("inf")) and None,
-    "mask above 1": lambda t: t["0.mask"].fill_(2) and None,
+    "not a number": lambda t: t.update({"0.map.1": t["0.map.1"] * float("nan")}),
+    "infinite": lambda t: t.update({"0.image": t["0.image"] / 0}),
+    "mask above 1": lambda t: t.update({"0.mask": t["0.mask"] + 1}),
 }
 
 

@@ -32,6 +32,7 @@ class Child:
         slow_reading: seconds that each reading takes longer.
         signal_after: the process terminates itself politely when so many targets are done.
         unlistable: a folder that cannot be listed.
+        temporary: the folder for temporary files.
     """
 
     words: tuple[str, ...]
@@ -43,6 +44,7 @@ class Child:
     slow_reading: float = 0.0
     signal_after: int = 0
     unlistable: str = ""
+    temporary: str = ""
 
 
 class Server:

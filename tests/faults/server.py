@@ -17,6 +17,7 @@ import random
 import resource
 import signal
 import sys
+import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
@@ -81,6 +82,8 @@ def _prepare(child: dict[str, Any]) -> None:
         _read_slowly(child["slow_reading"])
     if child["signal_after"]:
         _terminate_after(child["signal_after"])
+    if child["temporary"]:
+        tempfile.tempdir = child["temporary"]
     if child["unlistable"]:
         _refuse_listing(child["unlistable"])
 

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from icm.images import remove_leftovers, written_aside
 from tests.batch.tiny import hashes
 from tests.faults.runs import Runs, until
@@ -26,9 +24,7 @@ def test_of_a_folder_though_the_ledger_ended_well(runs: Runs) -> None:
     assert hashes(out) == expected
 
 
-def test_of_an_archive_and_its_temporary_folder(
-    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_an_archive_and_its_temporary_folder(runs: Runs, tmp_path: Path) -> None:
     targets = runs.targets("in", 12)
     out = runs.folder / "results.zip"
     temporary = tmp_path / "temporary"
@@ -44,7 +40,7 @@ def test_of_an_archive_and_its_temporary_folder(
     assert runs.wait(pid) == -signal.SIGKILL
     assert runs.run(targets, out, temporary=str(temporary)) == 0, runs.printed(out)
     assert runs.wait(living) == 0, runs.printed(runs.folder / "other.zip")
-    assert (runs.folder / "other.zip").read_bytes() == out.read_bytes() or out.exists()
+    assert out.is_file() and (runs.folder / "other.zip").is_file()
     assert not list(temporary.iterdir())
     assert not list(runs.folder.glob(".icm-*.part"))
 

@@ -113,7 +113,7 @@ class LocalRun:
             found = examined.input
             if examined.content is None or not examined.stale:
                 return Final(Outcome(job, "unchanged", self._ledger.entries[job.key]))
-            picture = replace(read_image(examined.content), name=job.source)
+            picture = read_image(examined.content, name=job.source)
         except Exception as error:  # whatever one target does, the others go on
             return Final(self._failed(job, error, found))
         seconds = {"read": _since(started)}

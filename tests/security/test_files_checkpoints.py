@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from icm.errors import WeightsError
+from icm.training.checkpoint import load_checkpoint
 from icm.weights.published_checkpoint import PREFIX, import_checkpoint, published_shapes
 from icm.weights.tensors import read_tensors
 
@@ -155,3 +156,13 @@ def test_weights_without_a_single_byte_of_order(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(WeightsError, match=r"weights\.safetensors"):
             read_tensors(str(path), "small", "")
+
+
+@pytest.mark.parametrize("content", ["attack", "list"])
+def test_a_training_state_is_refused_in_the_same_way(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "state.pt"
+    torch.save(Attack(tmp_path / "owned") if content == "attack" else [1], path)
+    with pytest.raises(WeightsError, match=r"state\.pt") as refusal:
+        load_checkpoint(path)
+    assert not (tmp_path / "owned").exists()
+    assert "weights_only" not in str(refusal.value)

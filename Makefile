@@ -17,7 +17,7 @@ setup: .venv/installed  ## virtual environment with pinned packages
 		|| { echo 'Python 3.11 or newer is needed: make setup PYTHON=python3.11'; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) \
-		$(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX)) "$$(grep '^torch==' constraints.txt)"
+		$(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX),-c constraints.txt) "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt -e '.[dev]'
 	@$(BIN)/python -c 'import pymatting'  # compiles its kernels, once
 	@touch $@

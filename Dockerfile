@@ -1,6 +1,6 @@
 # The web page by default, any other command as easily:
 #   docker build -t icm .                                  (CPU)
-#   docker build -t icm:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu129 .
+#   docker build -t icm:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
 #   docker run -p 7860:7860 icm
 #   docker run --gpus all -v "$PWD:/data" icm:gpu batch in --reference ref.jpg --mask mask.png -o out
 # BASE may be any Debian or Ubuntu with Python 3.11 or newer to be had, nvidia/cuda:12.8.1-base-ubuntu24.04

@@ -60,7 +60,7 @@ def _ordinary(torch: str) -> dict[str, Package]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("flavour", ["cpu", "cu129"])
+@pytest.mark.parametrize("flavour", ["cpu", "cu130"])
 def test_the_documented_build_resolves_where_torchs_index_has_little_else(
     tmp_path: Path, flavour: str
 ) -> None:
@@ -153,4 +153,4 @@ def test_the_documents_name_the_same_index() -> None:
         for file in ("Dockerfile", "compose.yaml", "docs/container.md", "README.md")
         for found in re.findall(r"whl/(cu\d+)", (ROOT / file).read_text(encoding="utf-8"))
     }
-    assert named == {"cu129"}
+    assert named == {"cu130"}

@@ -21,6 +21,7 @@ from icm.errors import InputError
 from icm.images.colours import picture_from_samples
 from icm.images.picture import Picture, PictureSource
 from icm.images.profile import cmyk_to_srgb, converts
+from icm.images.regular import open_regular
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _HINT = "open it in a picture program and save it as PNG or JPEG"
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_image(source: PictureSource) -> Picture:
+def read_image(source: PictureSource, *, name: str = "") -> Picture:
     """Reads a picture: upright, RGB, straight alpha, 16 bits kept.
 
     Colours stay in the file's RGB profile (see `Picture`); grey and CMYK become sRGB. Transparent
@@ -43,6 +44,7 @@ def read_image(source: PictureSource) -> Picture:
     Args:
         source: a path, the bytes of a file, a PIL image, or an array h w, h w 1, h w 3 or h w 4 of
             bool, uint8, uint16, or floats in [0, 1].
+        name: of a picture given as bytes; warnings name it, errors leave that to the caller.
 
     Raises:
         InputError: it is missing, damaged, no picture, or above 100 megapixels.
@@ -53,21 +55,21 @@ def read_image(source: PictureSource) -> Picture:
     if isinstance(source, Image.Image):
         return _from_pillow(source, None, getattr(source, "filename", ""))
     if isinstance(source, bytes):
-        return _from_file(io.BytesIO(source), "")
+        return _from_file(io.BytesIO(source), "", name)
     if not isinstance(source, str | Path):
         raise InputError(
             f"{type(source).__name__} is no picture: give a path, bytes, a PIL image or an array"
         )
     path = Path(source)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _from_file(file, str(path))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"cannot read {path}: {reason}; check the path") from error
 
 
-def _from_file(file: BinaryIO, name: str) -> Picture:
+def _from_file(file: BinaryIO, name: str, called: str = "") -> Picture:
     label = name or "the picture"
     start = file.read(16)
     if not start:
@@ -85,17 +87,17 @@ def _from_file(file: BinaryIO, name: str) -> Picture:
         raise InputError(f"{label} is no picture, or a damaged one: {_HINT}") from error
     except Exception as error:  # decoders raise anything on damaged bytes
         raise InputError(_damaged(label, error)) from error
-    return _from_pillow(image, file, name)
+    return _from_pillow(image, file, name, called)
 
 
-def _from_pillow(image: Image.Image, file: BinaryIO | None, name: str) -> Picture:
+def _from_pillow(image: Image.Image, file: BinaryIO | None, name: str, called: str = "") -> Picture:
     label = name or "the picture"
     _check_size(image.size, label)
     try:
         deep = file is not None and _has_deep_colours(image)
         image.load()
         profile = image.info.get("icc_profile")
-        orientation = _orientation(image, label)
+        orientation = _orientation(image, called or label)
         if deep and file is not None:
             samples = _decode_deep(file)
         elif image.mode == "CMYK":
@@ -103,7 +105,7 @@ def _from_pillow(image: Image.Image, file: BinaryIO | None, name: str) -> Pictur
             samples, profile = np.asarray(cmyk_to_srgb(image, usable)), None
         else:
             samples = _decoded(image)
-        return picture_from_samples(_upright(samples, orientation), profile, name)
+        return picture_from_samples(_upright(samples, orientation), profile, name or called)
     except InputError as error:
         raise InputError(f"{label}: {error}") from error
     except Exception as error:  # decoders raise anything on damaged bytes

@@ -22,6 +22,7 @@ __all__ = [
     "Reference",
     "Scribbles",
     "__version__",
+    "image_size",
     "inventory",
     "load",
     "output_stems",
@@ -33,7 +34,7 @@ __all__ = [
 if TYPE_CHECKING:
     from icm.build import read_model_config
     from icm.errors import IcmError, InputError
-    from icm.images import Picture, output_stems, read_image, read_mask
+    from icm.images import Picture, image_size, output_stems, read_image, read_mask
     from icm.pipeline import Failure, Matting, load
     from icm.results import Matte, Points, Reference, Scribbles
     from icm.weights.inventory import inventory
@@ -48,6 +49,7 @@ _HOMES = {
     "Points": "icm.results",
     "Reference": "icm.results",
     "Scribbles": "icm.results",
+    "image_size": "icm.images",
     "inventory": "icm.weights.inventory",
     "load": "icm.pipeline",
     "output_stems": "icm.images",

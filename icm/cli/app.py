@@ -20,8 +20,8 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Serves the page until it is interrupted."""
+    """Serves the page until it is interrupted; 1 where a required model cannot be loaded."""
+    settings = settings_of(arguments)
     from app.server import serve  # noqa: PLC0415 - imports Gradio and torch
 
-    serve(settings_of(arguments))
-    return 0
+    return serve(settings)

@@ -1,6 +1,6 @@
 """Pictures in and out: the only place where files of pixels are read and written."""
 
-from icm.images.decode import MAX_PIXELS, read_image
+from icm.images.decode import MAX_PIXELS, MAX_SIDE, image_size, read_image
 from icm.images.mask import mask_of, read_mask
 from icm.images.naming import output_path, output_stems
 from icm.images.picture import Picture, PictureSource
@@ -11,9 +11,11 @@ from icm.images.write import written_aside
 
 __all__ = [
     "MAX_PIXELS",
+    "MAX_SIDE",
     "Picture",
     "PictureSource",
     "convert_colours",
+    "image_size",
     "mask_of",
     "output_path",
     "output_stems",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from app.desk import Desk, open_desk
 from app.server import build_app
@@ -35,6 +36,7 @@ class Running:
 
     url: str
     desk: Desk
+    app: FastAPI
 
 
 @contextlib.contextmanager
@@ -56,7 +58,7 @@ def running(settings: Settings, *, wait: bool = True) -> Iterator[Running]:
             until(lambda: server.started)
             if wait:
                 until(lambda: httpx.get(f"{url}/healthz").status_code == 200)
-            yield Running(url, desk)
+            yield Running(url, desk, app)
         finally:
             server.should_exit = True
             thread.join(20)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from app.visitor import Visitor
 from tests.app.serving import QUICK, Running, running
 
 SECRET = "the password of the database"
@@ -47,3 +49,19 @@ def attacked(tmp_path_factory):
     secret.write_text(SECRET)
     with running(QUICK) as page:
         yield Attacked(page, Path(os.environ["GRADIO_TEMP_DIR"]), secret)
+
+
+@pytest.fixture
+def visitor(tmp_path):
+    """A visitor with an empty folder."""
+    folder = tmp_path / "visitor"
+    folder.mkdir()
+    return Visitor("0" * 32, folder, "small")
+
+
+@pytest.fixture
+def gate():
+    """An event that a job of a test waits for; opened at the end in any case."""
+    event = threading.Event()
+    yield event
+    event.set()

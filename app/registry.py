@@ -76,6 +76,7 @@ class Registry:
         self._visitors: dict[str, Visitor] = {}
         self._removed: OrderedDict[str, None] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._open: OrderedDict[str, str] = OrderedDict()  # secrets of pages without a visitor
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self.loose = root / _LOOSE
@@ -94,6 +95,10 @@ class Registry:
         _check_token(token)
         with self._lock:
             self._removed.pop(token, None)
+            if session:
+                self._open[session] = token
+                while len(self._open) > _REMEMBERED:
+                    self._open.popitem(last=False)
         return self.find(token, session)
 
     def find(self, token: str, session: str = "") -> Visitor:
@@ -153,7 +158,7 @@ class Registry:
             with self._lock, visitor.lock:
                 visitor.arriving -= 1
                 empty = not (visitor.photos or visitor.targets or visitor.background_path)
-                unused = visitor.arriving == 0 and empty and not visitor.sessions
+                unused = visitor.arriving == 0 and empty and visitor.version == 0
             if unused:
                 self._remove(token, visitor)
                 with self._lock:
@@ -165,6 +170,7 @@ class Registry:
         """A page was closed."""
         with self._lock:
             _remember(self._ended, session)
+            self._open.pop(session, None)
         for visitor in list(self._visitors.values()):
             with visitor.lock:
                 if session in visitor.sessions:
@@ -253,6 +259,9 @@ class Registry:
                 folder = self.root / token
                 folder.mkdir()
                 visitor = Visitor(token, folder, model or self._model, client=client)
+                visitor.sessions.update(
+                    session for session, opened in self._open.items() if opened == token
+                )
                 self._visitors[token] = visitor
             with visitor.lock:
                 visitor.arriving += 1

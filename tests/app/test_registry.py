@@ -93,6 +93,18 @@ def test_closing_removes_the_root(registry) -> None:
     assert not registry.root.exists()
 
 
+def test_a_page_that_was_open_before_the_first_upload_keeps_its_visitor(registry) -> None:
+    """A slow upload, or a slow machine, must not make an open page look closed."""
+    registry.attach(ANN, "one")
+    registry.attach(BOB, "two")
+    registry.detach("two")
+    ann, bob = arrived(registry, ANN), arrived(registry, BOB)
+    registry._grace = -1.0
+    registry.sweep()
+    assert registry.get(ANN) is ann
+    assert not bob.folder.exists()
+
+
 def test_a_late_request_of_a_closed_page_does_not_keep_its_visitor(registry) -> None:
     ann = arrived(registry, ANN, "one")
     registry.detach("one")

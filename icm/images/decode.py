@@ -26,6 +26,7 @@ from icm.images.regular import open_regular
 logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 100_000_000
+MAX_SIDE = 65_535  # JPEG's own limit: a line of a hundred million pixels would pass by its area
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # none that starts another program
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -47,7 +48,7 @@ def read_image(source: PictureSource, *, name: str = "") -> Picture:
         name: of a picture given as bytes; warnings name it, errors leave that to the caller.
 
     Raises:
-        InputError: it is missing, damaged, no picture, or above 100 megapixels.
+        InputError: it is missing, damaged, no picture, above 100 megapixels or 65535 on a side.
     """
     if isinstance(source, np.ndarray):
         _check_size(source.shape[1::-1], "the array")
@@ -65,12 +66,30 @@ def read_image(source: PictureSource, *, name: str = "") -> Picture:
         with open_regular(path) as file:
             return _from_file(file, str(path))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot read {path}: {reason}; check the path") from error
+        raise InputError(_unreadable(path, error)) from error
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of a picture file as it is stored, from its header alone.
+
+    Raises:
+        InputError: it is missing, no picture, above 100 megapixels or 65535 on a side.
+    """
+    try:
+        with open_regular(Path(path)) as file:
+            image = _opened(file, str(path))
+    except (OSError, ValueError) as error:
+        raise InputError(_unreadable(path, error)) from error
+    _check_size(image.size, str(path))
+    return image.size[1], image.size[0]
 
 
 def _from_file(file: BinaryIO, name: str, called: str = "") -> Picture:
-    label = name or "the picture"
+    return _from_pillow(_opened(file, name or "the picture"), file, name, called)
+
+
+def _opened(file: BinaryIO, label: str) -> Image.Image:
+    """A picture of which the header is read, the pixels not yet."""
     start = file.read(16)
     if not start:
         raise InputError(f"{label} is empty: copy or download it again")
@@ -80,14 +99,13 @@ def _from_file(file: BinaryIO, name: str, called: str = "") -> Picture:
         _enable_heif(label)
         formats = ("HEIF",)
     try:
-        image = Image.open(file, formats=formats)
+        return Image.open(file, formats=formats)
     except Image.DecompressionBombError as error:
         raise InputError(f"{label} is too large: {_limit()}") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{label} is no picture, or a damaged one: {_HINT}") from error
     except Exception as error:  # decoders raise anything on damaged bytes
         raise InputError(_damaged(label, error)) from error
-    return _from_pillow(image, file, name, called)
 
 
 def _from_pillow(image: Image.Image, file: BinaryIO | None, name: str, called: str = "") -> Picture:
@@ -186,12 +204,18 @@ def _enable_heif(label: str) -> None:
 
 def _check_size(size: tuple[int, ...], label: str) -> None:
     width, height = (*size, 1, 1)[:2]
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise InputError(f"{label} has {width} x {height} pixels: {_limit()}")
 
 
 def _limit() -> str:
-    return f"at most {MAX_PIXELS // 1_000_000} megapixels are taken, make it smaller"
+    megapixels = MAX_PIXELS // 1_000_000
+    return f"at most {megapixels} megapixels and {MAX_SIDE} on a side are taken, make it smaller"
+
+
+def _unreadable(path: str | Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or error
+    return f"cannot read {path}: {reason}; check the path"
 
 
 def _damaged(label: str, error: Exception) -> str:

@@ -10,12 +10,13 @@ from gradio_client import Client
 
 
 class Visit:
-    """One visitor's session with a running page."""
+    """One visitor's session with a running page, perhaps through a proxy that tells an address."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, address: str = "") -> None:
         self.url = url
         self.token = secrets.token_hex(16)
-        self.gradio = Client(url, verbose=False, analytics_enabled=False)
+        self.headers = {"X-Forwarded-For": address} if address else {}
+        self.gradio = Client(url, headers=self.headers, verbose=False, analytics_enabled=False)
         self.call("attach", self.token)
 
     def call(self, name: str, *values):
@@ -28,13 +29,13 @@ class Visit:
             f"{self.url}/icm/upload",
             params={"kind": kind, "key": key},
             content=content,
-            headers={"X-Icm-Visitor": self.token, "X-Icm-Name": quote(name)},
+            headers={"X-Icm-Visitor": self.token, "X-Icm-Name": quote(name), **self.headers},
             timeout=120,
         )
 
     def get(self, path: str):
         """A file of this visitor."""
-        return httpx.get(f"{self.url}/icm/{self.token}/{path}", timeout=120)
+        return httpx.get(f"{self.url}/icm/{self.token}/{path}", headers=self.headers, timeout=120)
 
     def leave(self) -> None:
         """Closes the page."""

@@ -30,13 +30,14 @@ def colour(visitor: int, picture: int) -> tuple[int, int, int]:
 def crowded() -> Iterator:
     # Random weights leave every pixel partly there, so that its colours can be looked at.
     overrides = ("weights=null", *QUICK.overrides[-2:])
-    with running(replace(QUICK, overrides=overrides, queue=VISITORS, grace=1.0)) as page:
+    settings = replace(QUICK, overrides=overrides, queue=VISITORS, grace=1.0)
+    with running(replace(settings, proxies=("127.0.0.1",))) as page:
         yield page
 
 
 def visit_once(page, number: int) -> None:
     """One visitor's whole visit; what comes back carries the visitor's marks."""
-    someone = Visit(page.url)
+    someone = Visit(page.url, f"192.0.2.{number + 1}")  # one address has fewer uploads at a time
     someone.upload("photo", encoded(disc()))
     key = page.desk.registry.get(someone.token).photos[0].key
     someone.upload("mask", encoded(disc_mask()), key=key)

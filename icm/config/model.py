@@ -194,11 +194,11 @@ class ModelConfig(Config):
         on_pixels = isinstance(self.backbone, SmallBackboneConfig)
         if isinstance(self.network, SmallNetworkConfig) and not on_pixels:
             raise ValueError("network kind 'small' needs backbone kind 'small'")
-        joint = isinstance(self.backbone, JointBackboneConfig)
-        if isinstance(self.network, JointNetworkConfig) != joint:
-            raise ValueError("network kind 'joint' and backbone kind 'joint' need each other")
         if isinstance(self.network, PublishedNetworkConfig):
             if not isinstance(self.backbone, DiffusionBackboneConfig):
                 raise ValueError("network kind 'published' needs backbone kind 'diffusion'")
             check_published(self.network, self.backbone, self.input.size, self.input.shape)
+        joint = isinstance(self.backbone, JointBackboneConfig)
+        if isinstance(self.network, JointNetworkConfig) != joint:
+            raise ValueError("network kind 'joint' and backbone kind 'joint' need each other")
         return self

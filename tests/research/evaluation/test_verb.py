@@ -32,10 +32,10 @@ SMALL = (
 )
 
 
-@pytest.fixture(scope="module", params=["tiny", "small"])
+@pytest.fixture(scope="module", params=["tiny", "small_diffusion"])
 def matting(request: pytest.FixtureRequest) -> Matting:
     """The published network and the small one, with random weights."""
-    reduced = SMALL if request.param == "small" else ()
+    reduced = SMALL if request.param == "small_diffusion" else ()
     return icm.load(request.param, overrides=("finish.present_threshold=0", *reduced))
 
 

@@ -1,11 +1,13 @@
 # The web page by default, any other command as easily:
 #   docker build -t icm .                                  (CPU)
-#   docker build -t icm:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
+#   docker build -t icm:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
 #   docker run -p 7860:7860 icm
 #   docker run --gpus all -v "$PWD:/data" icm:gpu batch in --reference ref.jpg --mask mask.png -o out
 # BASE may be any Debian or Ubuntu with Python 3.11 or newer to be had, nvidia/cuda:12.8.1-base-ubuntu24.04
 # for one; torch's wheels bring their own CUDA libraries, so the default serves GPUs too.
-ARG BASE=python:3.12-slim-bookworm
+# The default is pinned by the digest of its list for all platforms; to move it:
+#   docker buildx imagetools inspect python:3.12-slim-bookworm
+ARG BASE=python:3.12.15-slim-bookworm@sha256:54c85f3c47607a77f32adec749d3c81d1348bf25833671f512b26a9b6d778cb3
 
 FROM ${BASE} AS python
 # hadolint ignore=DL3008
@@ -20,22 +22,25 @@ ENV PATH=/opt/icm/bin:$PATH \
 
 # Dependencies change seldom and are large: a layer of their own, in front of the program's.
 FROM python AS dependencies
-# An index of wheels of torch; empty for the one that pip is configured for.
+# An index of wheels of torch; empty for the one that pip is configured for. Only torch itself comes
+# from there: it has few other packages, and of those not the versions in constraints.txt.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-ARG TORCH=torch
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python3 -m venv /opt/icm
 WORKDIR /build
 COPY constraints.txt .
-RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --constraint constraints.txt "$TORCH"
+RUN python -m pip install pip==26.3
+RUN pip install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
+        "$(grep '^torch==' constraints.txt)"
 COPY pyproject.toml .
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['heic'], sep='\n')" > requirements.txt \
     && pip install --constraint constraints.txt --requirement requirements.txt
 
 FROM dependencies AS program
+RUN pip install --constraint constraints.txt hatchling
 COPY . .
-RUN pip wheel --no-deps --wheel-dir /wheels .
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 
 FROM python
 RUN useradd --uid 10001 --home-dir /cache --no-create-home icm \

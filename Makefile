@@ -1,6 +1,8 @@
 # Everything goes into .venv/ beside this file. `make demo` and `make test` set up what they need.
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu takes torch from there: no CUDA packages.
 PYTHON ?= python3
 PIP_OPTIONS ?=
+TORCH_INDEX ?=
 BIN := .venv/bin
 
 .PHONY: setup demo test test-fast lint format app clean help
@@ -14,7 +16,8 @@ setup: .venv/installed  ## virtual environment with pinned packages
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Python 3.11 or newer is needed: make setup PYTHON=python3.11'; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) \
+		$(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX),-c constraints.txt) "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt -e '.[dev]'
 	@$(BIN)/python -c 'import pymatting'  # compiles its kernels, once
 	@touch $@

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable
+from concurrent.futures import CancelledError, wait
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
@@ -12,14 +14,18 @@ import gradio as gr
 from icm import InputError, Matting, Reference
 
 from .bundle import stems_of
+from .callers import caller_left
+from .clients import client_of
 from .desk import Desk
 from .handlers import refusing
+from .security import uploaded
 from .uploads import check_size
 from .words import told
 
 SUFFIX = ".icmref"
 _FILES = ("alpha", "cutout")
 _MOST = 16  # calls at a time; more wait in Gradio's queue
+_TICK = 0.25  # seconds between looks whether a caller has gone
 
 Result = TypeVar("Result")
 
@@ -35,26 +41,40 @@ class Endpoints:
         self._desk = desk
 
     @refusing
-    def reference(self, photo: str, mask: str | None = None, model: str = "") -> str:
+    def reference(
+        self,
+        photo: str,
+        mask: str | None = None,
+        model: str = "",
+        request: gr.Request | None = None,
+    ) -> str:
         """Learns an object from one photo with a mask, and gives a reference file to use again.
 
         Args:
             photo: A photo of the object, or a cut-out with transparency.
             mask: A picture of the photo's size, white on the object. Not needed for a cut-out.
             model: Name of the model, as 'small'; empty takes the server's own.
+            request: Given by the server.
 
         Returns:
             A reference file (.icmref).
         """
 
         def work(matting: Matting) -> str:
-            return str(self._reference(matting, photo, mask).save(self._folder() / "object"))
+            with self._watched(model):
+                made = self._reference(matting, photo, mask)
+            return str(made.save(self._folder() / "object"))
 
-        return self._on_device(work, model)
+        return self._on_device(work, model, request)
 
     @refusing
     def matte(
-        self, target: str, reference: str, mask: str | None = None, model: str = ""
+        self,
+        target: str,
+        reference: str,
+        mask: str | None = None,
+        model: str = "",
+        request: gr.Request | None = None,
     ) -> tuple[str, str, dict[str, Any]]:
         """Finds a reference's object in a picture and cuts it out with soft edges.
 
@@ -63,24 +83,30 @@ class Endpoints:
             reference: A reference file (.icmref), or a photo of the object.
             mask: Where reference is a photo: a picture of its size, white on the object.
             model: Name of the model, as 'small'; empty takes the server's own.
+            request: Given by the server.
 
         Returns:
             The alpha matte, the cut-out, and whether the object was found, with the confidence.
         """
+        picture = self._uploaded(target)
 
         def work(matting: Matting) -> tuple[str, str, dict[str, Any]]:
-            made = self._reference(matting, reference, mask)
-            check_size(Path(target), self._desk.settings)
-            matte = matting(target, made)
-            stem = PurePath(target).stem
-            alpha, cutout = matte.save(self._folder(), stem, _FILES)
+            check_size(picture, self._desk.settings)
+            with self._watched(model):
+                matte = matting(picture, self._reference(matting, reference, mask))
+            alpha, cutout = matte.save(self._folder(), picture.stem, _FILES)
             return str(alpha), str(cutout), _report(matte.present, matte.confidence)
 
-        return self._on_device(work, model)
+        return self._on_device(work, model, request)
 
     @refusing
     def batch(
-        self, targets: list[str], reference: str, mask: str | None = None, model: str = ""
+        self,
+        targets: list[str],
+        reference: str,
+        mask: str | None = None,
+        model: str = "",
+        request: gr.Request | None = None,
     ) -> tuple[list[str], list[dict[str, Any]]]:
         """Cuts a reference's object out of many pictures; one that fails does not stop the rest.
 
@@ -89,6 +115,7 @@ class Endpoints:
             reference: A reference file (.icmref), or a photo of the object.
             mask: Where reference is a photo: a picture of its size, white on the object.
             model: Name of the model, as 'small'; empty takes the server's own.
+            request: Given by the server.
 
         Returns:
             Alpha matte and cut-out of each picture that did not fail, and a report for each
@@ -96,40 +123,79 @@ class Endpoints:
         """
         if not targets:
             raise InputError("no picture was given")
+        most = self._desk.settings.max_pictures
+        if len(targets) > most:
+            raise InputError(
+                f"{len(targets)} pictures at once, at most {most} are taken: call more often, or "
+                "use the command line"
+            )
+        pictures = [self._uploaded(target) for target in targets]
+        left = caller_left()
 
         def work(matting: Matting) -> tuple[list[str], list[dict[str, Any]]]:
-            made = self._reference(matting, reference, mask)
-            names = [PurePath(target).name for target in targets]
+            with self._watched(model):
+                made = self._reference(matting, reference, mask)
+            names = [picture.name for picture in pictures]
             folder = self._folder()
             files: list[str] = []
             reports: list[dict[str, Any]] = []
-            for target, name, stem in zip(
-                targets, names, stems_of([PurePath(name) for name in names]), strict=True
+            for picture, name, stem in zip(
+                pictures, names, stems_of([PurePath(name) for name in names]), strict=True
             ):
+                if left() or self._desk.device.closing:
+                    raise InputError("the call was cancelled")
                 try:
-                    check_size(Path(target), self._desk.settings)
-                    matte = matting(target, made)
+                    self._desk.registry.check_disk()
+                    check_size(picture, self._desk.settings)
+                    with self._watched(model):
+                        matte = matting(picture, made)
                     files += [str(path) for path in matte.save(folder, stem, _FILES)]
                     report = _report(matte.present, matte.confidence)
                 except Exception as error:
-                    report = {"error": told(error, Path(target), name)}
+                    report = {"error": told(error, picture, name)}
                 reports.append({"name": name, **report})
             return files, reports
 
-        return self._on_device(work, model)
+        return self._on_device(work, model, request)
 
-    def _on_device(self, work: Callable[[Matting], Result], model: str) -> Result:
-        name = model or self._desk.settings.model
-        ticket = self._desk.device.submit(lambda: work(self._desk.models.matting(name)))
-        return ticket.future.result()
+    def _on_device(
+        self, work: Callable[[Matting], Result], model: str, request: gr.Request | None
+    ) -> Result:
+        """Queues work and waits; what nobody waits for any more is taken out of the queue."""
+        models, device, left = self._desk.models, self._desk.device, caller_left()
+
+        def unless_left() -> Result:
+            if left():
+                raise InputError("the call was cancelled")
+            self._desk.registry.check_disk()
+            return work(models.matting(model or models.preselected))
+
+        ticket = device.submit(unless_left, client_of(request))
+        while True:
+            done, _ = wait([ticket.future], _TICK)
+            if done:
+                try:
+                    return ticket.future.result()
+                except CancelledError:
+                    raise InputError("the server is going down: try again in a minute") from None
+            if left() and device.withdraw(ticket):
+                raise InputError("the call was cancelled")
+
+    def _watched(self, model: str) -> contextlib.AbstractContextManager[None]:
+        return self._desk.models.watched(model or self._desk.models.preselected)
+
+    def _uploaded(self, path: object) -> Path:
+        return uploaded(path, self._desk.registry.served)
 
     def _reference(self, matting: Matting, source: str, mask: str | None) -> Reference:
-        path = Path(source)
+        path = self._uploaded(source)
         if path.suffix == SUFFIX:
             if mask is not None:
                 raise InputError("a reference file holds its mask already: leave the mask out")
             return Reference.load(path)
         check_size(path, self._desk.settings)
+        if mask is not None:
+            check_size(self._uploaded(mask), self._desk.settings)
         return matting.reference(path, mask)
 
     def _folder(self) -> Path:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from icm import InputError
+
+from .leftovers import PREFIX, remove_leftovers
 from .models import Models
 from .queue import Device
-from .registry import Registry
+from .registry import Quota, Registry
 from .settings import Settings
-
-_PREFIX = "icm-page-"
-_STALE = 600.0  # seconds without a sign of life; a running page gives one at least every 30
 
 
 @dataclass(frozen=True)
@@ -34,25 +32,33 @@ class Desk:
     device: Device
     models: Models
 
+    def look_again(self) -> None:
+        """Tries a model anew that failed last, when nothing else does: it may have recovered."""
+        if self.models.health.state == "failing" and len(self.device) == 0:
+            with contextlib.suppress(InputError):  # somebody else came first
+                self.device.submit(self.models.probe)
+
     def close(self) -> None:
-        """Ends the device's thread and removes all files."""
+        """Ends all runs after their current picture, and removes all files."""
+        self.registry.stop_runs()
         self.device.close()
         self.registry.close()
 
 
 def open_desk(settings: Settings) -> Desk:
     """Makes the parts in a new folder of their own, and starts to load the model."""
-    _remove_stale()
-    root = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    registry = Registry(root, settings.model, keep=settings.keep, grace=settings.grace)
-    desk = Desk(settings, registry, Device(settings.queue), Models(settings))
-    desk.device.submit(desk.models.warm_up)
+    remove_leftovers()
+    root = Path(tempfile.mkdtemp(prefix=PREFIX))
+    quota = Quota(
+        settings.max_sessions,
+        settings.client_sessions,
+        settings.max_storage,
+        settings.client_storage,
+    )
+    models = Models(settings)
+    registry = Registry(
+        root, models.preselected, keep=settings.keep, grace=settings.grace, quota=quota
+    )
+    desk = Desk(settings, registry, Device(settings.queue, settings.client_queue), models)
+    desk.device.submit(models.warm_up)
     return desk
-
-
-def _remove_stale() -> None:
-    """Removes what a page that was killed has left behind."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE:
-                shutil.rmtree(path, ignore_errors=True)

@@ -54,9 +54,10 @@ def add_downloads(app: FastAPI, desk: Desk) -> None:
         visitor = desk.registry.get(token)
 
         def compute() -> Reference:
-            return reference_of(visitor, desk.models.matting(visitor.model))
+            with desk.models.watched(visitor.model):
+                return reference_of(visitor, desk.models.matting(visitor.model))
 
-        made = desk.device.submit(compute).future.result()
+        made = desk.device.submit(compute, visitor.client).future.result()
         path = made.save(visitor.folder / f"{secrets.token_hex(6)}.icmref")
         content = path.read_bytes()
         path.unlink()

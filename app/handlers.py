@@ -16,15 +16,18 @@ from gradio.media import get_image
 from icm import IcmError, InputError
 
 from . import runs, uploads
+from .clients import client_of
 from .desk import Desk
 from .models import Choice
 from .results import colour_of
 from .views import command_line, easel_view, tray_view, viewer_view
 from .visitor import Visitor
+from .words import told
 
 EXAMPLE = ("cheetah1.jpg", "cli/cheetah1.mask.png")
 EXAMPLE_TARGETS = ("lion.jpg", "cheetah.jpg", "tower.jpg")
 _TICK = 0.25  # seconds between looks at a run
+_FOLLOWERS = 3  # open pages of one visitor that follow a run; each keeps one of Gradio's workers
 
 Values = list[Any]
 Given = ParamSpec("Given")
@@ -32,14 +35,16 @@ Back = TypeVar("Back")
 
 
 def refusing(handler: Callable[Given, Back]) -> Callable[Given, Back]:
-    """Turns our errors into Gradio's, which the page shows as a message."""
+    """Turns errors into Gradio's, which the page shows as a message without the server's paths."""
 
     @functools.wraps(handler)
     def safe(*values: Given.args, **named: Given.kwargs) -> Back:
         try:
             return handler(*values, **named)
-        except IcmError as error:
-            raise gr.Error(str(error), title="That did not work", print_exception=False) from error
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise gr.Error(told(error), title="That did not work", print_exception=False) from error
 
     return safe
 
@@ -66,9 +71,9 @@ class Handlers:
         self._desk.registry.detach(request.session_hash or "")
 
     @refusing
-    def on_easel(self, token: str, event: gr.EventData) -> Values:
+    def on_easel(self, token: str, event: gr.EventData, request: gr.Request) -> Values:
         """Something was done to the photos of the object."""
-        visitor = self._desk.registry.get(token)
+        visitor = self._visitor(token, request)
         action, key = _asked(event)
         with visitor.lock:
             if action == "choose":
@@ -81,29 +86,30 @@ class Handlers:
                 if visitor.chosen_photo == key:
                     visitor.chosen_photo = visitor.photos[-1].key if visitor.photos else ""
                 visitor.marks_changed()
+                visitor.measure()
         if action == "example":
-            self._add_example(visitor)
+            visitor = self._with_example(token, event, request)
         return self._screen(visitor)
 
     @refusing
-    def on_tray(self, token: str, event: gr.EventData) -> Values:
+    def on_tray(self, token: str, event: gr.EventData, request: gr.Request) -> Values:
         """Something was done to the pictures."""
-        visitor = self._desk.registry.get(token)
+        visitor = self._visitor(token, request)
         action, key = _asked(event)
         with visitor.lock:
             if action == "choose":
                 visitor.chosen_target = visitor.target(key).key
                 visitor.changed()
             elif action == "retry":
-                runs.start(visitor, self._desk.device, self._desk.models, [key])
+                self._run(visitor, [key])
             elif action in ("remove", "clear"):
                 _remove_targets(visitor, None if action == "clear" else key)
         return self._screen(visitor)
 
     @refusing
-    def on_viewer(self, token: str, event: gr.EventData) -> Values:
+    def on_viewer(self, token: str, event: gr.EventData, request: gr.Request) -> Values:
         """Another background was chosen; only composites depend on it."""
-        visitor = self._desk.registry.get(token)
+        visitor = self._visitor(token, request)
         action, _ = _asked(event)
         if action == "background":
             value = str(event._data.get("value", ""))
@@ -115,24 +121,23 @@ class Handlers:
         return self._screen(visitor)
 
     @refusing
-    def start(self, token: str) -> Values:
+    def start(self, token: str, request: gr.Request) -> Values:
         """Mattes all pictures that wait."""
-        visitor = self._desk.registry.get(token)
-        runs.start(visitor, self._desk.device, self._desk.models)
+        visitor = self._visitor(token, request)
+        self._run(visitor)
         return self._screen(visitor)
 
     @refusing
-    def again(self, token: str) -> Values:
+    def again(self, token: str, request: gr.Request) -> Values:
         """Mattes every picture anew, for instance with better marks."""
-        visitor = self._desk.registry.get(token)
-        keys = [target.key for target in visitor.targets]
-        runs.start(visitor, self._desk.device, self._desk.models, keys)
+        visitor = self._visitor(token, request)
+        self._run(visitor, [target.key for target in visitor.targets])
         return self._screen(visitor)
 
     @refusing
-    def stop(self, token: str) -> Values:
+    def stop(self, token: str, request: gr.Request) -> Values:
         """Ends the run after the current picture."""
-        visitor = self._desk.registry.get(token)
+        visitor = self._visitor(token, request)
         runs.stop(visitor, self._desk.device)
         return self._screen(visitor)
 
@@ -142,11 +147,15 @@ class Handlers:
         me, session = object(), request.session_hash or ""
         while True:
             try:
-                visitor = self._desk.registry.get(token)
+                visitor = self._visitor(token, request)
             except InputError:  # removed meanwhile
                 return
             if shown is None:
-                visitor.followers[session] = me
+                with visitor.lock:
+                    visitor.followers.pop(session, None)
+                    visitor.followers[session] = me
+                    while len(visitor.followers) > _FOLLOWERS:  # the oldest gives way
+                        visitor.followers.pop(next(iter(visitor.followers)))
             elif visitor.followers.get(session) is not me:
                 return
             progress = visitor.progress
@@ -160,9 +169,9 @@ class Handlers:
             await asyncio.sleep(_TICK)
 
     @refusing
-    def choose_model(self, token: str, name: str) -> Values:
+    def choose_model(self, token: str, name: str, request: gr.Request) -> Values:
         """Another model was chosen; results so far stay as they are."""
-        visitor = self._desk.registry.get(token)
+        visitor = self._visitor(token, request)
         if name not in self._desk.models.names:
             raise InputError("there is no such model: reload the page")
         with visitor.lock:
@@ -175,8 +184,15 @@ class Handlers:
         try:
             choice = self._desk.models.choice(name)
         except IcmError as error:
-            return f"**Not usable:** {error}"
+            return f"**Not usable:** {told(error)}"
         return _described(choice, self._desk.models.failure)
+
+    def _visitor(self, token: str, request: gr.Request) -> Visitor:
+        return self._desk.registry.find(token, request.session_hash or "")
+
+    def _run(self, visitor: Visitor, keys: list[str] | None = None) -> None:
+        desk = self._desk
+        runs.start(visitor, desk.device, desk.models, keys, desk.registry.check_disk)
 
     def _screen(self, visitor: Visitor) -> Values:
         """Values of easel, tray, viewer, the buttons to start, to do again and to stop, command."""
@@ -199,17 +215,24 @@ class Handlers:
                 command_line(visitor),
             ]
 
-    def _add_example(self, visitor: Visitor) -> None:
-        settings = self._desk.settings
+    def _with_example(self, token: str, event: gr.EventData, request: gr.Request) -> Visitor:
+        """The visitor with the example's photo, marks and pictures."""
+        settings, registry = self._desk.settings, self._desk.registry
         name, mask = EXAMPLE
-        uploads.add_photo(visitor, _copied(Path(get_image(name)), visitor), name, settings)
-        source = resources.files("icm").joinpath(mask)
-        with resources.as_file(source) as path:
-            copy = _copied(path, visitor)
-        uploads.set_mask(visitor, visitor.chosen_photo, copy, settings)
-        copy.unlink()
-        for target in EXAMPLE_TARGETS:
-            uploads.add_target(visitor, _copied(Path(get_image(target)), visitor), target, settings)
+        photo = Path(get_image(name))
+        model = str(event._data.get("model", ""))
+        model = model if model in self._desk.models.names else ""
+        with registry.arriving(token, client_of(request), photo.stat().st_size, model) as visitor:
+            uploads.add_photo(visitor, _copied(photo, visitor), name, settings)
+            source = resources.files("icm").joinpath(mask)
+            with resources.as_file(source) as path:
+                copy = _copied(path, visitor)
+            uploads.set_mask(visitor, visitor.chosen_photo, copy, settings)
+            copy.unlink()
+            for target in EXAMPLE_TARGETS:
+                picture = _copied(Path(get_image(target)), visitor)
+                uploads.add_target(visitor, picture, target, settings)
+        return self._visitor(token, request)
 
 
 def _copied(path: Path, visitor: Visitor) -> Path:
@@ -224,6 +247,7 @@ def _remove_targets(visitor: Visitor, key: str | None) -> None:
         else:
             shutil.rmtree(target.path.parent, ignore_errors=True)
     visitor.targets[:] = kept
+    visitor.measure()
     visitor.changed()
 
 

@@ -65,10 +65,10 @@ def build_page(desk: Desk) -> gr.Blocks:
         with gr.Accordion("Which model does it", open=False, elem_classes="icm-model"):
             model = gr.Radio(
                 [(models.title(name), name) for name in models.names],
-                value=desk.settings.model,
+                value=models.preselected,
                 label="Model",
             )
-            words = gr.Markdown(handlers.describe(desk.settings.model))
+            words = gr.Markdown(handlers.describe(models.preselected))
         with gr.Accordion("The same on the command line", open=False):
             command = gr.Textbox(
                 label="Save the reference above as object.icmref, then run",
@@ -109,7 +109,12 @@ def build_page(desk: Desk) -> gr.Blocks:
             )
         stop.click(handlers.stop, token, screen, api_name="stop", **light)
         model.input(
-            handlers.choose_model, [token, model], [words, *screen], api_name="model", **light
+            handlers.choose_model,
+            [token, model],
+            [words, *screen],
+            js="(token, model) => { icm.model = model; return [token, model]; }",
+            api_name="model",
+            **light,
         )
     return page
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,11 @@ import numpy as np
 
 from icm import IcmError, InputError, Matting, inventory, load, read_model_config
 
+from .health import Health
 from .settings import Settings
+from .words import told
+
+logger = logging.getLogger(__name__)
 
 _WORDS = {
     "small": (
@@ -59,22 +65,39 @@ class Models:
         settings: which one is preselected; its weights and overrides belong to that one alone.
 
     Attributes:
-        ready: whether the preselected model is loaded and has been seen to work.
-        failure: why it could not be loaded.
+        health: whether the preselected model works.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loaded: dict[str, Matting] = {}
         self._lock = threading.Lock()
-        self.failure = ""
-        self.ready = False
+        self.health = Health(settings.stall)
 
     @property
     def names(self) -> list[str]:
         """Names to choose from, the preselected one first."""
-        preselected = self._settings.model
-        return [preselected, *(name for name in _WORDS if name != preselected)]
+        return [self.preselected, *(name for name in _WORDS if name != self.preselected)]
+
+    @property
+    def preselected(self) -> str:
+        """Name of the preselected model: of a configuration, without the server's folders."""
+        given = self._settings.model
+        return given if given in _WORDS else Path(given).name
+
+    @property
+    def failure(self) -> str:
+        """Why the preselected model could not be loaded, or fails."""
+        return self.health.reason
+
+    def check(self) -> None:
+        """Reads the preselected model's configuration, so that a wrong call ends before serving.
+
+        Raises:
+            IcmError: there is no such model, or an override does not fit it.
+        """
+        name = self.preselected
+        read_model_config(self._given(name), **self._choices(name))
 
     def title(self, name: str) -> str:
         """Name of a model for people."""
@@ -82,7 +105,7 @@ class Models:
 
     def choice(self, name: str) -> Choice:
         """What is to say about a model; looks on this machine only."""
-        entries = inventory(read_model_config(name, **self._choices(name)))
+        entries = inventory(read_model_config(self._given(name), **self._choices(name)))
         parts = tuple(
             f"{entry.role}: {entry.size}, licence: {entry.licence}. "
             + ("Here." if entry.place else f"Not here; get it with `{entry.remedy}`.")
@@ -106,28 +129,48 @@ class Models:
                 choice = self.choice(name)
                 if not choice.here:
                     raise InputError(f"the model is not here yet. {' '.join(choice.parts)}")
-                self._loaded[name] = load(name, device=self._settings.device, **self._choices(name))
+                self._loaded[name] = load(
+                    self._given(name), device=self._settings.device, **self._choices(name)
+                )
             return self._loaded[name]
 
     def warm_up(self) -> None:
         """Loads the preselected model and mattes a square with it, so that no visitor waits for it.
 
-        What fails is kept in `failure` for the page to show.
+        What fails is kept in `health` for the page to show, and logged.
         """
         try:
-            matting = self.matting(self._settings.model)
+            self.probe()
+        except Exception as error:
+            logger.error(
+                "the model '%s' cannot be used: %s",
+                self.preselected,
+                error,
+                exc_info=None if isinstance(error, IcmError) else error,
+            )
+            self.health.failed(told(error))
+            raise
+
+    def probe(self) -> None:
+        """Mattes a square with the preselected model, to see whether it works."""
+        with self.health.watch():
+            matting = self.matting(self.preselected)
             picture = np.zeros((64, 64, 3), np.uint8)
             picture[16:48, 16:48] = 255
             matting(picture, matting.reference(picture, picture[..., 0])).cutout()
-            self.ready = True
-        except IcmError as error:
-            self.failure = str(error)
-            raise
+        self.health.loaded()
+
+    def watched(self, name: str) -> contextlib.AbstractContextManager[None]:
+        """Follows one call of a model, for what `/healthz` says of the preselected one."""
+        return self.health.watch() if name == self.preselected else contextlib.nullcontext()
+
+    def _given(self, name: str) -> str:
+        return self._settings.model if name == self.preselected else name
 
     def _choices(self, name: str) -> _Choices:
         """What the settings say of a model; they are of the preselected one alone."""
         settings = self._settings
-        if name != settings.model:
+        if name != self.preselected:
             return {"overrides": (), "checkpoint": None, "backbone": None}
         return {
             "overrides": settings.overrides,

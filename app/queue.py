@@ -20,10 +20,14 @@ class Ticket(Generic[Result]):
 
     Attributes:
         future: resolves when the job is done.
+        client: who asked for it.
     """
 
-    def __init__(self, work: Callable[[], Result], queue: deque[Ticket[Any]]) -> None:
+    def __init__(
+        self, work: Callable[[], Result], queue: deque[Ticket[Any]], client: str = ""
+    ) -> None:
         self.future: Future[Result] = Future()
+        self.client = client
         self._work = work
         self._queue = queue
 
@@ -50,27 +54,39 @@ class Device:
 
     Args:
         length: how many jobs may wait beside the one at work.
+        each: how many of one client may wait or be at work; None for any number.
     """
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, each: int | None = None) -> None:
         self._length = length
+        self._each = each
         self._queue: deque[Ticket[Any]] = deque()  # the first is at work
         self._changed = threading.Condition()
         self._closed = False
-        threading.Thread(target=self._work, name="icm-device", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="icm-device", daemon=True)
+        self._thread.start()
 
-    def submit(self, work: Callable[[], Result]) -> Ticket[Result]:
+    def submit(self, work: Callable[[], Result], client: str = "") -> Ticket[Result]:
         """Queues a job.
 
+        Args:
+            work: the job.
+            client: who asks for it; the page itself has no name and no limit of its own.
+
         Raises:
-            InputError: the queue is full.
+            InputError: the queue is full, the client has too many in it, or the page ends.
         """
         with self._changed:
+            if self._closed:
+                raise InputError("the server is going down: try again in a minute")
+            mine = sum(ticket.client == client for ticket in self._queue)
+            if client and self._each is not None and mine >= self._each:
+                raise InputError(f"{mine} of your runs are waiting already: let one end first")
             if len(self._queue) > self._length:
                 raise InputError(
                     f"{len(self._queue)} runs are waiting already: try again in a minute"
                 )
-            ticket = Ticket(work, self._queue)
+            ticket = Ticket(work, self._queue, client)
             self._queue.append(ticket)
             self._changed.notify()
             return ticket
@@ -84,15 +100,27 @@ class Device:
                 self._queue.remove(ticket)
             return True
 
+    @property
+    def closing(self) -> bool:
+        """Whether the page ends: a long job should end early."""
+        return self._closed
+
     def __len__(self) -> int:
         """Jobs waiting or at work."""
         return len(self._queue)
 
     def close(self) -> None:
-        """Ends the thread after the job at work; the rest is cancelled."""
+        """Ends the thread after the job at work; the rest is cancelled at once."""
         with self._changed:
             self._closed = True
+            for ticket in tuple(self._queue)[1:]:
+                ticket.future.cancel()
             self._changed.notify()
+
+    def ended(self, seconds: float) -> bool:
+        """Whether the thread has ended, or does so in time; only after `close`."""
+        self._thread.join(max(0.0, seconds))
+        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while True:
@@ -101,6 +129,7 @@ class Device:
                 if self._closed:
                     for ticket in self._queue:
                         ticket.future.cancel()
+                    self._queue.clear()
                     return
                 ticket = self._queue[0]
             ticket.run()

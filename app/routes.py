@@ -15,7 +15,9 @@ from fastapi.responses import JSONResponse
 from icm import IcmError, InputError
 
 from . import uploads
+from .clients import client_of
 from .desk import Desk
+from .registry import TooManyError
 from .settings import MEGABYTE
 from .visitor import Visitor
 from .words import told
@@ -42,30 +44,69 @@ class Upload:
     name: str
 
 
+@dataclass(frozen=True)
+class Sender:
+    """Who sent an upload.
+
+    Attributes:
+        token: the visitor's secret.
+        client: from where it came.
+        model: the model that the visitor has chosen.
+    """
+
+    token: str
+    client: str
+    model: str
+
+
 def add_routes(app: FastAPI, desk: Desk) -> None:
     """Adds `/healthz` and `/icm/upload`; Gradio is mounted after them."""
 
     @app.exception_handler(IcmError)
     def refused(_: Request, error: IcmError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, 413 if isinstance(error, TooLargeError) else 400)
+        return JSONResponse({"error": told(error)}, _status(error))
 
     @app.get("/healthz")
-    def healthz() -> JSONResponse:
-        ready, failure = desk.models.ready, desk.models.failure
-        state = "ready" if ready else "failed" if failure else "loading"
-        said = {"status": state, "model": desk.settings.model, "queue": len(desk.device)}
-        return JSONResponse(said, 200 if ready else 503)
+    async def healthz() -> JSONResponse:  # on the loop: busy threads do not keep it waiting
+        health, models = desk.models.health, desk.models
+        state = health.state
+        said = {"status": state, "model": models.preselected, "queue": len(desk.device)}
+        if health.reason:
+            said["reason"] = health.reason
+        desk.look_again()
+        return JSONResponse(said, 200 if state == "ready" else 503)
 
     @app.post("/icm/upload")
     async def upload(request: Request, kind: str, key: str = "") -> JSONResponse:
         name = unquote(request.headers.get("X-Icm-Name", ""))[:1000]
-        visitor = desk.registry.get(request.headers.get("X-Icm-Visitor"))
-        path = await _received(request, visitor, desk.settings.max_upload)
-        return await asyncio.to_thread(_take, desk, visitor, Upload(kind, key, path, name))
+        token = request.headers.get("X-Icm-Visitor", "")
+        path = await _received(request, desk)
+        sender = Sender(token, client_of(request), request.headers.get("X-Icm-Model", ""))
+        return await asyncio.to_thread(_arrive, desk, sender, Upload(kind, key, path, name))
 
 
-def _take(desk: Desk, visitor: Visitor, upload: Upload) -> JSONResponse:
-    """Hands an upload to what it is for; nothing of a refused one stays."""
+def _status(error: Exception) -> int:
+    if isinstance(error, TooLargeError):
+        return 413
+    return 429 if isinstance(error, TooManyError) else 400
+
+
+def _arrive(desk: Desk, sender: Sender, upload: Upload) -> JSONResponse:
+    """Takes an upload for its visitor, who begins to be here with the first one that is kept."""
+    path = upload.path
+    try:
+        model = sender.model if sender.model in desk.models.names else ""
+        size = path.stat().st_size
+        with desk.registry.arriving(sender.token, sender.client, size, model) as visitor:
+            return JSONResponse(_take(desk, visitor, upload))
+    except Exception as error:
+        return JSONResponse({"error": told(error, path, "the file")}, _status(error))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _take(desk: Desk, visitor: Visitor, upload: Upload) -> dict[str, int]:
+    """Hands an upload to what it is for."""
     settings, path, name, key = desk.settings, upload.path, upload.name, upload.key
     takers: dict[str, Callable[[], None]] = {
         "photo": lambda: uploads.add_photo(visitor, path, name, settings),
@@ -75,27 +116,23 @@ def _take(desk: Desk, visitor: Visitor, upload: Upload) -> JSONResponse:
         "painting": lambda: uploads.set_painting(visitor, key, path),
         "background": lambda: uploads.set_background(visitor, path, settings),
     }
-    try:
-        if upload.kind not in takers:
-            raise InputError("this kind of upload is unknown: reload the page")
-        takers[upload.kind]()
-        version = visitor.photo(key).version if upload.kind == "painting" else 0
-        return JSONResponse({"version": version})
-    except Exception as error:
-        return JSONResponse({"error": told(error, path, "the file")}, 400)
-    finally:
-        path.unlink(missing_ok=True)
+    if upload.kind not in takers:
+        raise InputError("this kind of upload is unknown: reload the page")
+    takers[upload.kind]()
+    return {"version": visitor.photo(key).version if upload.kind == "painting" else 0}
 
 
-async def _received(request: Request, visitor: Visitor, most: int) -> Path:
-    """Writes a request's body into the visitor's folder; stops at the limit."""
+async def _received(request: Request, desk: Desk) -> Path:
+    """Writes a request's body aside; stops at the limit."""
+    most = desk.settings.max_upload
     too_large = TooLargeError(
         f"the file has more than {most / MEGABYTE:g} megabytes: make it smaller, or use the "
         "command line"
     )
     if int(request.headers.get("Content-Length") or 0) > most:
         raise too_large
-    path = visitor.folder / f"in-{secrets.token_hex(8)}"
+    desk.registry.check_disk()
+    path = desk.registry.loose / f"in-{secrets.token_hex(8)}"
     size = 0
     try:
         with path.open("xb") as file:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
+from pathlib import Path
 
-from icm import InputError, Matting, Reference
+from icm import InputError, Matte, Matting, Reference
 
 from .models import Models
 from .queue import Device
@@ -15,8 +17,21 @@ from .visitor import Photo, Progress, RunState, Target, Visitor
 from .words import told
 
 
-def start(visitor: Visitor, device: Device, models: Models, keys: list[str] | None = None) -> None:
+def start(
+    visitor: Visitor,
+    device: Device,
+    models: Models,
+    keys: list[str] | None = None,
+    check_disk: Callable[[], None] = lambda: None,
+) -> None:
     """Queues a run over the pictures that wait, or over the given ones again.
+
+    Args:
+        visitor: whose run it is.
+        device: where it runs.
+        models: with which it runs.
+        keys: of pictures to do again; None for those that wait.
+        check_disk: refuses to write results where there is no room.
 
     Raises:
         InputError: nothing is marked, nothing waits, a run is on, or the queue is full.
@@ -35,7 +50,9 @@ def start(visitor: Visitor, device: Device, models: Models, keys: list[str] | No
             raise InputError("no picture waits: add pictures in step 2")
         visitor.stop.clear()
         progress = Progress("queued", total=len(chosen))
-        progress.ticket = device.submit(lambda: _run(visitor, models, chosen, progress))
+        progress.ticket = device.submit(
+            lambda: _run(visitor, models, chosen, progress, check_disk), visitor.client
+        )
         visitor.progress = progress
         for target in chosen:
             target.state, target.reason = "waiting", ""
@@ -93,19 +110,36 @@ def _single(photo: Photo, matting: Matting) -> Reference:
     return matting.reference(photo.path, mask_at(photo.mask_path, photo.size))
 
 
-def _run(visitor: Visitor, models: Models, targets: list[Target], progress: Progress) -> None:
+def _run(
+    visitor: Visitor,
+    models: Models,
+    targets: list[Target],
+    progress: Progress,
+    check_disk: Callable[[], None],
+) -> None:
     """Mattes the targets; the run's failure and each picture's are kept for the page."""
     try:
         with visitor.lock:
             if progress.state == "queued":
                 _say(visitor, progress, "working")
-        matting = models.matting(visitor.model)
-        reference = reference_of(visitor, matting)
+        if visitor.stop.is_set():
+            _say(visitor, progress, "stopped")
+            return
+        name = visitor.model
+        matting = models.matting(name)
+        with models.watched(name):
+            reference = reference_of(visitor, matting)
+
+        def compute(path: Path) -> Matte:
+            check_disk()
+            with models.watched(name):
+                return matting(path, reference)
+
         progress.started = progress.finished = time.monotonic()
         for target in targets:
             if visitor.stop.is_set():
                 break
-            _matte(visitor, matting, reference, target)
+            _matte(visitor, compute, target)
             progress.done += 1
             progress.finished = time.monotonic()
             visitor.changed()
@@ -115,14 +149,14 @@ def _run(visitor: Visitor, models: Models, targets: list[Target], progress: Prog
         _say(visitor, progress, "failed")
 
 
-def _matte(visitor: Visitor, matting: Matting, reference: Reference, target: Target) -> None:
+def _matte(visitor: Visitor, compute: Callable[[Path], Matte], target: Target) -> None:
     with visitor.lock:
         if target not in visitor.targets:  # taken away meanwhile
             return
         target.state = "working"
         visitor.changed()
     try:
-        matte = matting(target.path, reference)
+        matte = compute(target.path)
         folder = target.path.parent
         write_results(matte, folder)
         target.confidence = matte.confidence
@@ -133,7 +167,7 @@ def _matte(visitor: Visitor, matting: Matting, reference: Reference, target: Tar
         target.state, target.reason = "failed", told(error, target.path, target.name.name)
     with visitor.lock:
         if target not in visitor.targets:  # taken away while it was worked on
-            shutil.rmtree(visitor.folder if visitor.gone else target.path.parent, True)
+            shutil.rmtree(target.path.parent, ignore_errors=True)
             return
         nothing_yet = not any(t.key == visitor.chosen_target for t in visitor.targets)
         if target.results is not None and nothing_yet:

@@ -1,16 +1,70 @@
-"""Who may enter, and what the page never does: fetch an address that a visitor gives."""
+"""What a page gives out and takes in: no file but uploads and results, no route but its own.
+
+Rests on parts of Gradio that are private or undocumented (6.31, pinned below 6.32):
+`Blocks.has_launched`, `Block.async_move_resource_to_block_cache`, `Blocks._queue`'s events
+(`app/callers.py`), and the paths of its routes. `tests/security` fails where one of them changes.
+"""
 
 from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_REFUSED = b'{"error": "this server fetches no addresses: upload the file"}'
-_FETCHING = ("/file=http:", "/file=https:", "/file=//", "/proxy=")
+from icm import InputError
+
+_NO_ADDRESSES = "this server fetches no addresses: upload the file"
+_NO_FILE = "there is no such file"
+_API = "/gradio_api/"
+_FILES = (f"{_API}file=", f"{_API}file/")
+
+# What the page and `gradio_client` call. Gradio has more (recordings, an editor, a proxy, calls
+# past the queue): those, and whatever a later version adds, are closed.
+_PAGES = (
+    "/",
+    "/config",
+    "/favicon.ico",
+    "/healthz",
+    "/login",
+    "/logout",
+    "/manifest.json",
+    "/robots.txt",
+    "/theme.css",
+    *(
+        f"{_API}{name}"
+        for name in (
+            "app_id",
+            "cancel",
+            "info",
+            "login_check",
+            "openapi.json",
+            "queue/data",
+            "queue/join",
+            "queue/status",
+            "reset",
+            "startup-events",
+            "theme.css",
+            "upload",
+            "upload_progress",
+            "user",
+        )
+    ),
+)
+_BELOW = (
+    "/assets/",
+    "/icm/",
+    "/pwa_icon",
+    "/static/",
+    "/svelte/",
+    f"{_API}call/",
+    f"{_API}heartbeat/",
+)
+_MCP = f"{_API}mcp"
 
 
 def login(accounts: tuple[tuple[str, str], ...]) -> Callable[[str, str], bool] | None:
@@ -28,43 +82,88 @@ def login(accounts: tuple[tuple[str, str], ...]) -> Callable[[str, str], bool] |
     return allowed
 
 
-def refuse_addresses(page: gr.Blocks) -> None:
-    """Makes every component of a page refuse a file that is given as a web address.
+def is_inside(path: str | Path, *folders: Path) -> bool:
+    """Whether a path is a regular file inside one of the folders; links are followed first."""
+    try:
+        real = Path(path).resolve(strict=True)
+        return real.is_file() and any(real.is_relative_to(folder.resolve()) for folder in folders)
+    except (OSError, ValueError, RuntimeError):  # missing, unreadable, a null byte, a loop of links
+        return False
 
-    Gradio would fetch it (public addresses only). Uploads and data URIs are not concerned.
+
+def uploaded(path: object, served: Path) -> Path:
+    """The path of a file that was uploaded through Gradio.
+
+    Raises:
+        InputError: it is anything else.
     """
+    if not isinstance(path, str) or not is_inside(path, served):
+        raise InputError("a file is missing: upload it")
+    return Path(path)
+
+
+def seal(page: gr.Blocks, served: Path, results: Path) -> None:
+    """Makes a page take files from its folder of uploads alone, and fetch no addresses.
+
+    Args:
+        page: as it was built.
+        served: Gradio's folder: uploads, and copies of results.
+        results: where the endpoints write.
+    """
+    page.has_launched = True  # Gradio checks paths only then, and mounting does not set it
     for block in page.blocks.values():
-        # The one door through which Gradio turns a visitor's address into a file.
-        block.async_move_resource_to_block_cache = _without_addresses(
-            block.async_move_resource_to_block_cache
+        # The one door through which Gradio turns what a visitor sends into a file that it serves.
+        block.async_move_resource_to_block_cache = _checked(
+            block.async_move_resource_to_block_cache, served, results
         )
 
 
-def _without_addresses(move: Callable[..., Any]) -> Callable[..., Any]:
+def _checked(move: Callable[..., Any], served: Path, results: Path) -> Callable[..., Any]:
     async def moved(source: Any) -> Any:
         if source is not None and "://" in str(source):
-            raise gr.Error("this server fetches no addresses: upload the file")
+            raise gr.Error(_NO_ADDRESSES, print_exception=False)
+        if source is not None and not is_inside(source, served, results):
+            raise gr.Error(f"{_NO_FILE}: upload it", print_exception=False)
         return await move(source)
 
     return moved
 
 
-class NoFetching:
-    """Middleware: refuses those of Gradio's routes that read from another server.
+class OwnRoutes:
+    """Middleware: closes Gradio's routes that the page does not need, and guards the one of files.
 
     Args:
         app: what is served.
+        served: the folder whose files may be fetched.
+        mcp: whether the routes of MCP are open.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, served: Path, mcp: bool) -> None:
         self._app = app
+        self._served = served
+        self._below = (*_BELOW, _MCP) if mcp else _BELOW
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on unless it asks for an address."""
-        path = scope.get("path", "").lower()
-        if scope["type"] != "http" or not any(part in path for part in _FETCHING):
+        """Passes a request on where its route is one of the page's."""
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 403, "headers": headers})
-        await send({"type": "http.response.body", "body": _REFUSED})
+        refusal = self._refusal(scope.get("path", ""))
+        if scope["type"] == "http" and refusal is None:
+            await self._app(scope, receive, send)
+            return
+        answer = refusal or JSONResponse({"error": "no such page"}, 404)
+        await answer(scope, receive, send)
+
+    def _refusal(self, path: str) -> JSONResponse | None:
+        for route in _FILES:
+            if path.startswith(route):
+                given = path.removeprefix(route)
+                if "://" in given or given.startswith("//"):
+                    return JSONResponse({"error": _NO_ADDRESSES}, 403)
+                if not is_inside(given, self._served):
+                    return JSONResponse({"error": _NO_FILE}, 403)
+                return None
+        if path in _PAGES or path.rstrip("/") in _PAGES or path.startswith(self._below):
+            return None
+        return JSONResponse({"error": "no such page"}, 404)

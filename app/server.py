@@ -3,41 +3,63 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
-from collections.abc import AsyncIterator
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
 from types import FrameType
 
 import gradio as gr
 import uvicorn
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
-from icm import IcmError
+from icm import IcmError, InputError
 
+from .clients import Proxies
 from .desk import Desk, open_desk
 from .downloads import add_downloads
 from .layout import build_page, look
+from .limits import Limits
+from .models import Models
+from .origins import SameOrigin, names_of
 from .routes import add_routes
-from .security import NoFetching, login, refuse_addresses
+from .security import OwnRoutes, login, seal
 from .settings import Settings
 
 _EVENTS = 400  # light events and calls that may wait in Gradio's own queue
+_GRACE = 3  # seconds that open requests have to end
+_END = 4.5  # seconds after which the process ends, whatever is still at work
+_BROKEN, _WRONG, _INTERRUPTED = 1, 2, 130  # exit codes
 
 
 def build_app(desk: Desk) -> FastAPI:
     """The application of a desk; closes the desk when it ends."""
     settings = desk.settings
+    # Gradio reads these when components and applications are made, and when paths are checked.
+    os.environ["GRADIO_TEMP_DIR"] = str(desk.registry.served)
+    os.environ["GRADIO_EXAMPLES_CACHE"] = str(desk.registry.served / "examples")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        desk.close()
+        try:
+            yield
+        finally:  # whatever Gradio's own end raises
+            desk.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(NoFetching)
+    _guard(app, desk)
     add_routes(app, desk)
     add_downloads(app, desk)
-    page = build_page(desk).queue(max_size=_EVENTS)
-    refuse_addresses(page)
+    page = build_page(desk).queue(max_size=_EVENTS, api_open=False)
+    seal(page, desk.registry.served, desk.registry.loose)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
         page,
@@ -48,6 +70,7 @@ def build_app(desk: Desk) -> FastAPI:
         root_path=settings.root_path or None,
         max_file_size=settings.max_upload,
         allowed_paths=[],
+        show_error=False,  # its own errors name places of the server; ours are shown all the same
         footer_links=["api"],
         run_history=False,
         enable_monitoring=False,
@@ -61,29 +84,149 @@ def build_app(desk: Desk) -> FastAPI:
     return mounted
 
 
-def serve(settings: Settings) -> None:
-    """Serves the page until it is interrupted."""
-    desk = open_desk(settings)
-    os.environ["GRADIO_TEMP_DIR"] = str(desk.registry.root / "gradio")
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    print(f"icm app: http://{settings.host}:{settings.port}{settings.root_path}", flush=True)
-    config = uvicorn.Config(
-        build_app(desk),
-        host=settings.host,
-        port=settings.port,
+def serve(settings: Settings) -> int:
+    """Serves the page until it is interrupted.
+
+    Returns:
+        0 after an orderly end; 1 where the model is required and cannot be loaded.
+
+    Raises:
+        IcmError: the model does not exist, the address is in use, or the page cannot be made.
+    """
+    Models(settings).check()
+    with _listener(settings) as listener, _interrupted_by_sigterm():
+        desk = open_desk(settings)
+        try:
+            server = _Server(_configuration(build_app(desk)), desk)
+        except BaseException as error:
+            desk.close()
+            if not desk.device.ended(_END):  # still loading; torch does not bear an ordinary end
+                print(f"icm app: {error}", file=sys.stderr)
+                _leave(desk, _WRONG if isinstance(error, IcmError) else _INTERRUPTED)
+            raise
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        port = listener.getsockname()[1]
+        print(f"icm app: http://{host}:{port}{settings.root_path}", flush=True)
+        server.run(sockets=[listener])
+        desk.close()
+        if not desk.device.ended(server.seconds_left):
+            _leave(desk, server.code)
+        return server.code
+
+
+def _configuration(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
         log_level="warning",
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=_GRACE,
+        proxy_headers=False,  # `Proxies` reads them, from trusted proxies alone
+        server_header=False,
     )
-    with contextlib.suppress(KeyboardInterrupt):  # raised again after an orderly end
-        _Server(config).run()
+
+
+def _guard(app: FastAPI, desk: Desk) -> None:
+    """Adds what stands before every route, the innermost first."""
+    settings, registry = desk.settings, desk.registry
+    app.add_middleware(OwnRoutes, served=registry.served, mcp=settings.mcp)
+    app.add_middleware(Limits, settings=settings, stored=registry.stored)
+    # Gradio adds no headers of its own where its parent has this middleware.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allow_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"] if settings.allow_origins else [],
+        allow_credentials=bool(settings.allow_origins),
+    )
+    hosts = names_of(settings.host, settings.allow_hosts)
+    app.add_middleware(SameOrigin, hosts=hosts, origins=settings.allow_origins)
+    app.add_middleware(Proxies, trusted=settings.proxies)
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """The socket that is listened on; opened first, so that a used port costs nothing."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        where = f"{settings.host}, port {settings.port}"
+        if error.errno == errno.EADDRINUSE:
+            raise InputError(f"{where}: in use already; choose another with --port") from error
+        raise InputError(f"cannot listen on {where}: {error.strerror or error}") from error
+    return listener
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Until the server handles signals itself, SIGTERM is as Ctrl-C: nothing stays behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(desk: Desk, code: int) -> None:
+    """Ends the process without waiting for threads: one may be in the middle of a picture."""
+    shutil.rmtree(desk.registry.root, ignore_errors=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class _Server(uvicorn.Server):
-    """Tells open pages that it ends: their connections would hold it back otherwise."""
+    """Ends within seconds: work is cancelled, open pages are told, what hangs is left behind.
+
+    Attributes:
+        code: with which the process ends.
+    """
+
+    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
+        super().__init__(config)
+        self._desk = desk
+        self._deadline = math.inf
+        self.code = 0
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the process ends in any case."""
+        return max(0.0, min(self._deadline - time.monotonic(), _END))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins the end at the first signal; the second one ends at once."""
+        del sig, frame
+        if self.should_exit:
+            _leave(self._desk, _INTERRUPTED)
+        self._end(0)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Looks, ten times a second, whether the model is required and broken."""
+        desk = self._desk
+        broken = desk.settings.require_model and desk.models.health.state == "failed"
+        if broken and not self.should_exit:
+            self._end(_BROKEN)
+        ended: bool = await super().on_tick(counter)
+        return ended
+
+    def _end(self, code: int) -> None:
+        self.code = code
+        self.should_exit = True
+        self._deadline = time.monotonic() + _END
         for route in self.config.app.routes:  # type: ignore[union-attr]  # ours is a FastAPI
             stop = getattr(getattr(route, "app", None), "stop_event", None)
-            if stop is not None:  # Gradio's
+            if stop is not None:  # Gradio's, for connections that it keeps open
                 stop.set()
-        super().handle_exit(sig, frame)
+        threading.Thread(target=self._cancel, name="icm-end", daemon=True).start()
+
+    def _cancel(self) -> None:
+        """Not in the signal's handler, which may have interrupted whoever holds a lock."""
+        self._desk.registry.stop_runs()
+        self._desk.device.close()
+        time.sleep(_END)
+        _leave(self._desk, self.code)

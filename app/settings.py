@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from icm import InputError
 
 MEGABYTE = 1_000_000
+GIGABYTE = 1_000_000_000
+_LAST_PORT = 65_535
 _YES = ("1", "true", "yes", "on")
 
 
@@ -29,8 +33,20 @@ class Settings:
         root_path: path under which a proxy publishes the page.
         max_upload: bytes of one uploaded file.
         max_pixels: pixels of one uploaded picture.
-        max_pictures: target pictures that one visitor may keep at a time.
+        max_pictures: target pictures that one visitor may keep at a time, or one call may bring.
+        max_photos: reference photos that one visitor may keep at a time.
+        max_sessions: visitors with pictures at a time.
+        client_sessions: of them from one client (an address, or an IPv6 network of 64 bits).
+        max_storage: bytes of uploads that are kept at a time.
+        client_storage: of them from one client.
         queue: runs that may wait for the device.
+        client_queue: runs of one client that may wait or work at a time.
+        login_attempts: wrong passwords of one client in a minute.
+        allow_hosts: names under which the page answers, beside loopback ones and `host`.
+        allow_origins: other sites whose scripts may use the page, as 'https://example.org'.
+        proxies: addresses or networks of proxies, whose X-Forwarded headers are believed.
+        require_model: whether to end where the model cannot be loaded.
+        stall: seconds after which a model that has not answered counts as broken.
         mcp: whether the endpoints are offered as MCP tools.
         keep: seconds after which what a visitor left behind is removed.
         grace: seconds that a visitor may be away, as in a reload, before all is removed.
@@ -48,7 +64,19 @@ class Settings:
     max_upload: int = 50 * MEGABYTE
     max_pixels: int = 50 * MEGABYTE
     max_pictures: int = 200
+    max_photos: int = 20
+    max_sessions: int = 500
+    client_sessions: int = 20
+    max_storage: int = 20 * GIGABYTE
+    client_storage: int = 4 * GIGABYTE
     queue: int = 16
+    client_queue: int = 4
+    login_attempts: int = 10
+    allow_hosts: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    require_model: bool = False
+    stall: float = 900.0
     mcp: bool = False
     keep: float = 3600.0
     grace: float = 60.0
@@ -90,11 +118,18 @@ def add_options(parser: ArgumentParser) -> None:
         help="of one uploaded picture (default: 50) [ICM_MAX_MEGAPIXELS]",
     )
     page.add_argument(
-        "--queue",
-        type=int,
-        metavar="N",
-        default=_environment("QUEUE", "16"),
-        help="runs that may wait for the device (default: 16) [ICM_QUEUE]",
+        "--require-model",
+        action="store_true",
+        default=(_environment("REQUIRE_MODEL", "") or "").lower() in _YES,
+        help="end with code 1 where the model cannot be loaded [ICM_REQUIRE_MODEL]",
+    )
+    page.add_argument(
+        "--stall-after",
+        type=_positive,
+        metavar="S",
+        default=_environment("STALL_AFTER", "900"),
+        help="seconds after which a model that does not answer is called broken (default: 900) "
+        "[ICM_STALL_AFTER]",
     )
     page.add_argument(
         "--mcp",
@@ -102,7 +137,55 @@ def add_options(parser: ArgumentParser) -> None:
         default=(_environment("MCP", "") or "").lower() in _YES,
         help="offer the endpoints as MCP tools too; needs the package 'mcp' [ICM_MCP]",
     )
+    _add_access(parser)
+    _add_limits(parser)
     parser.set_defaults(model=_environment("MODEL", "small"), device=_environment("DEVICE", "auto"))
+
+
+def _add_access(parser: ArgumentParser) -> None:
+    access = parser.add_argument_group("who may use the page (docs/security.md)")
+    for option, metavar, text in (
+        ("host", "NAME", "answer under this name too, beside localhost; '*' under any"),
+        ("origin", "URL", "let scripts of this site use the page, as https://example.org"),
+    ):
+        access.add_argument(
+            f"--allow-{option}",
+            dest=f"allow_{option}s",
+            action="append",
+            metavar=metavar,
+            help=f"{text}; may be repeated [ICM_ALLOW_{option.upper()}, with commas]",
+        )
+    access.add_argument(
+        "--proxy",
+        dest="proxies",
+        action="append",
+        metavar="ADDRESS",
+        help="believe the X-Forwarded headers of this proxy, an address or a network; may be "
+        "repeated [ICM_PROXY, with commas]",
+    )
+
+
+def _add_limits(parser: ArgumentParser) -> None:
+    limits = parser.add_argument_group("limits")
+    for option, kind, default, metavar, text in (
+        ("queue", _count, "16", "N", "runs that may wait for the device"),
+        ("client-queue", _count, "4", "N", "runs of one client that may wait or work"),
+        ("max-pictures", _count, "200", "N", "pictures of one visitor, or of one /batch"),
+        ("max-photos", _count, "20", "N", "reference photos of one visitor"),
+        ("max-sessions", _count, "500", "N", "visitors with pictures at a time"),
+        ("client-sessions", _count, "20", "N", "of them from one address"),
+        ("max-storage", _positive, "20", "GB", "uploads kept at a time"),
+        ("client-storage", _positive, "4", "GB", "of them from one address"),
+        ("login-attempts", _count, "10", "N", "wrong passwords of one address in a minute"),
+    ):
+        name = option.upper().replace("-", "_")
+        limits.add_argument(
+            f"--{option}",
+            type=kind,
+            metavar=metavar,
+            default=_environment(name, default),
+            help=f"{text} (default: {default}) [ICM_{name}]",
+        )
 
 
 def add_model_options(parser: ArgumentParser) -> None:
@@ -118,8 +201,10 @@ def settings_of(arguments: Namespace) -> Settings:
     """Settings from parsed options.
 
     Raises:
-        InputError: the accounts cannot be read.
+        InputError: the accounts cannot be read, or an address is none.
     """
+    if not 0 <= arguments.port <= _LAST_PORT:
+        raise InputError(f"there is no port {arguments.port}: choose one of 1 to {_LAST_PORT}")
     overrides = list(arguments.overrides)
     seed = getattr(arguments, "seed", None)
     overrides += [] if seed is None else [f"seed={seed}"]
@@ -135,7 +220,22 @@ def settings_of(arguments: Namespace) -> Settings:
         root_path=_root_path(arguments.root_path),
         max_upload=round(arguments.max_upload * MEGABYTE),
         max_pixels=round(arguments.max_megapixels * MEGABYTE),
+        max_pictures=arguments.max_pictures,
+        max_photos=arguments.max_photos,
+        max_sessions=arguments.max_sessions,
+        client_sessions=arguments.client_sessions,
+        max_storage=round(arguments.max_storage * GIGABYTE),
+        client_storage=round(arguments.client_storage * GIGABYTE),
         queue=arguments.queue,
+        client_queue=arguments.client_queue,
+        login_attempts=arguments.login_attempts,
+        allow_hosts=_listed(arguments.allow_hosts, "ALLOW_HOST"),
+        allow_origins=tuple(
+            _origin(text) for text in _listed(arguments.allow_origins, "ALLOW_ORIGIN")
+        ),
+        proxies=tuple(_network(text) for text in _listed(arguments.proxies, "PROXY")),
+        require_model=arguments.require_model,
+        stall=arguments.stall_after,
         mcp=arguments.mcp,
     )
 
@@ -146,9 +246,35 @@ def _environment(name: str, default: str | None = None) -> str | None:
 
 def _positive(text: str) -> float:
     value = float(text)
-    if not value > 0:
+    if not 0 < value < float("inf"):
         raise ValueError(f"{text} is not above 0")
     return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(f"{text} is not above 0")
+    return value
+
+
+def _listed(given: list[str] | None, variable: str) -> tuple[str, ...]:
+    words = given if given is not None else [_environment(variable, "") or ""]
+    return tuple(part.strip() for word in words for part in word.split(",") if part.strip())
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+        raise InputError(f"'{text}' is no site: write it as https://example.org")
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError as error:
+        raise InputError(f"--proxy {text}: {error}; give an address or a network") from error
 
 
 def _root_path(text: str) -> str:

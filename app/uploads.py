@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from icm import InputError, Picture, Reference, read_image, read_mask
+from icm import InputError, Picture, Reference, image_size, read_image, read_mask
 
 from .settings import MEGABYTE, Settings
 from .visitor import Photo, Target, Visitor
@@ -23,6 +24,7 @@ _ILLEGAL = dict.fromkeys([*range(32), 127, *map(ord, '<>:"|?*\\/')], "_")
 
 def add_photo(visitor: Visitor, upload: Path, name: str, settings: Settings) -> None:
     """Puts an uploaded photograph of the object on the easel; its own alpha marks the object."""
+    _check_room(len(visitor.photos), settings.max_photos, "photos of the object")
     picture = decoded(upload, settings)
     key, folder = visitor.new_folder("r")
     path = upload.rename(folder / "photo")
@@ -33,12 +35,12 @@ def add_photo(visitor: Visitor, upload: Path, name: str, settings: Settings) -> 
     if picture.alpha is not None and 0 < (picture.alpha >= 0.5).mean() < 1:
         photo.mask_path = folder / "mask.png"
         save_mask(picture.alpha, photo.mask_path)
-    _place(visitor, photo)
+    _place(visitor, photo, settings)
 
 
 def add_reference_file(visitor: Visitor, upload: Path, name: str, settings: Settings) -> None:
     """Adds a reference that was downloaded before."""
-    del settings
+    _check_room(len(visitor.photos), settings.max_photos, "photos of the object")
     saved = Reference.load(upload)
     key, folder = visitor.new_folder("r")
     path = upload.rename(folder / "reference.icmref")
@@ -47,7 +49,8 @@ def add_reference_file(visitor: Visitor, upload: Path, name: str, settings: Sett
     Image.fromarray(thumbnail[..., :3]).save(shown_path)
     save_mask(np.divide(thumbnail[..., 3], 255, dtype=np.float32), mask_path)
     size = thumbnail.shape[0], thumbnail.shape[1]
-    _place(visitor, Photo(key, _base(name), path, size, size, shown_path, mask_path, saved))
+    photo = Photo(key, _base(name), path, size, size, shown_path, mask_path, saved)
+    _place(visitor, photo, settings)
 
 
 def set_mask(visitor: Visitor, key: str, upload: Path, settings: Settings) -> None:
@@ -75,17 +78,13 @@ def set_painting(visitor: Visitor, key: str, upload: Path) -> None:
 
 def add_target(visitor: Visitor, upload: Path, name: str, settings: Settings) -> None:
     """Adds a picture to matte."""
-    with visitor.lock:
-        if len(visitor.targets) >= settings.max_pictures:
-            raise InputError(
-                f"{settings.max_pictures} pictures are here already: take some away first, or use "
-                "the command line for large folders"
-            )
+    _check_room(len(visitor.targets), settings.max_pictures, "pictures")
     picture = decoded(upload, settings)
     key, folder = visitor.new_folder("t")
     path = upload.rename(folder / "picture")
     _picture_as_bytes(picture, fitted(picture.size, THUMBNAIL)).save(folder / "thumbnail.webp")
     with visitor.lock:
+        _check_room(len(visitor.targets), settings.max_pictures, "pictures", folder)
         visitor.targets.append(Target(key, safe_name(name), path, picture.size))
         visitor.changed()
 
@@ -98,8 +97,11 @@ def set_background(visitor: Visitor, upload: Path, settings: Settings) -> None:
     shown = fitted(picture.size, 2000)
     _picture_as_bytes(picture, shown).save(folder / "shown.webp", quality=85)
     with visitor.lock:
+        before = visitor.background_path
         visitor.background, visitor.background_path = "picture", path
         visitor.changed()
+    if before is not None:
+        shutil.rmtree(before.parent, ignore_errors=True)
 
 
 def decoded(path: Path, settings: Settings) -> Picture:
@@ -110,14 +112,12 @@ def decoded(path: Path, settings: Settings) -> Picture:
 
 
 def check_size(path: Path, settings: Settings) -> None:
-    """Refuses too many pixels by the file's header alone; what has none is for the decoder."""
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except Image.DecompressionBombError:
-        width, height = settings.max_pixels, 2
-    except Exception:  # damaged in any way: `read_image` says how
-        return
+    """Refuses too many pixels by the file's header alone.
+
+    Raises:
+        InputError: it is too large, or no picture.
+    """
+    height, width = image_size(path)
     if width * height > settings.max_pixels:
         raise InputError(
             f"the picture has more than {settings.max_pixels / MEGABYTE:g} megapixels: "
@@ -169,8 +169,10 @@ def _mark(visitor: Visitor, photo: Photo, mask: NDArray[np.float32] | None) -> N
         visitor.marks_changed()
 
 
-def _place(visitor: Visitor, photo: Photo) -> None:
+def _place(visitor: Visitor, photo: Photo, settings: Settings) -> None:
     with visitor.lock:
+        folder = photo.path.parent
+        _check_room(len(visitor.photos), settings.max_photos, "photos of the object", folder)
         visitor.photos.append(photo)
         visitor.chosen_photo = photo.key
         visitor.marks_changed()
@@ -178,6 +180,17 @@ def _place(visitor: Visitor, photo: Photo) -> None:
 
 def _picture_as_bytes(picture: Picture, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(np.rint(picture.at(size) * 255).astype(np.uint8))
+
+
+def _check_room(here: int, most: int, what: str, folder: Path | None = None) -> None:
+    """Refuses one more than there may be; nothing of it stays in its folder."""
+    if here >= most:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise InputError(
+            f"{most} {what} are here already: take some away first, or use the command line for "
+            "large folders"
+        )
 
 
 def _base(name: str) -> str:

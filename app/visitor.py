@@ -130,6 +130,9 @@ class Visitor:
         reference: computed from the marks, with the fingerprint of its model.
         followers: of each open page the one event that follows the run.
         gone: whether the visitor was removed; nothing may be written any more.
+        client: from where the visitor came, for limits.
+        stored: bytes of the uploads that are kept or arrive.
+        arriving: uploads under way.
     """
 
     token: str
@@ -151,6 +154,18 @@ class Visitor:
     reference: tuple[str, Reference] | None = None
     followers: dict[str, object] = field(default_factory=dict)
     gone: bool = False
+    client: str = ""
+    stored: int = 0
+    arriving: int = 0
+
+    def measure(self) -> None:
+        """Counts anew what the uploads take; results are not the visitor's to answer for."""
+        with self.lock:
+            kept = [photo.path for photo in self.photos]
+            kept += [target.path for target in self.targets]
+            kept += [self.background_path] if self.background_path else []
+            if self.arriving == 0:
+                self.stored = sum(path.stat().st_size for path in kept if path.is_file())
 
     def changed(self) -> None:
         """Tells pages that follow that there is something new."""

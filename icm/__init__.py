@@ -23,6 +23,7 @@ __all__ = [
     "Reference",
     "Scribbles",
     "__version__",
+    "image_size",
     "inventory",
     "load",
     "output_stems",
@@ -35,7 +36,7 @@ __all__ = [
 if TYPE_CHECKING:
     from icm.build import read_model_config
     from icm.errors import IcmError, InputError
-    from icm.images import Picture, output_stems, read_image, read_mask
+    from icm.images import Picture, image_size, output_stems, read_image, read_mask
     from icm.matting import Failure, Matting, load
     from icm.results import Matte, Points, Reference, Scribbles, over
     from icm.weights.inventory import inventory
@@ -50,6 +51,7 @@ _HOMES = {
     "Points": "icm.results",
     "Reference": "icm.results",
     "Scribbles": "icm.results",
+    "image_size": "icm.images",
     "inventory": "icm.weights.inventory",
     "load": "icm.matting",
     "output_stems": "icm.images",

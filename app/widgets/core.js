@@ -41,7 +41,7 @@ window.icm = (() => {
     const answer = known.then(() => fetch(url(`upload?${query}`), {
       method: "POST",
       body,
-      headers: { "X-Icm-Visitor": token, "X-Icm-Name": encodeURIComponent(name) },
+      headers: { "X-Icm-Visitor": token, "X-Icm-Name": encodeURIComponent(name), "X-Icm-Model": icm.model },
     })).then(async (response) => {
       const said = await response.json().catch(() => ({}));
       if (!response.ok) throw new Error(said.error ?? `the server answered ${response.status}`);
@@ -137,7 +137,7 @@ window.icm = (() => {
   const widgets = {};
   // Called by each Gradio HTML component when it appears.
   function widget(name, element, act, props, watch) {
-    const show = widgets[name](element, act);
+    const show = widgets[name](element, (data) => act({ ...data, model: icm.model }));
     const address = (key, value) => (key !== "name" && typeof value === "string" && value.startsWith("icm/") ? `${root()}/${value}` : value);
     let newest = 0; // answers may overtake one another; an older state never replaces a newer
     const plain = () => {
@@ -160,5 +160,6 @@ window.icm = (() => {
     return { group, choose: (value) => { if (inputs[value]) inputs[value].checked = true; } };
   }
 
-  return { token, url, h, send, sendAll, settled, flushes, picker, droppable, pasters, widget, widgets, radios };
+  // The model chosen on this page; the server knows a visitor from the first upload on.
+  return { model: "", token, url, h, send, sendAll, settled, flushes, picker, droppable, pasters, widget, widgets, radios };
 })();

@@ -1,5 +1,5 @@
 """The command line, one file per verb."""
 
-from icm.cli.entry import main
+from icm.cli.entry import command, main
 
-__all__ = ["main"]
+__all__ = ["command", "main"]

@@ -22,10 +22,10 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Serves the page until it is interrupted."""
+    """Serves the page until it is interrupted; 1 where a required model cannot be loaded."""
     settings = _page("settings").settings_of(arguments)
-    _page("server").serve(settings)  # imports Gradio and torch
-    return 0
+    code: int = _page("server").serve(settings)  # imports Gradio and torch
+    return code
 
 
 def _page(module: str) -> ModuleType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,12 +21,13 @@ from icm.cli.options import (
 from icm.cli.progress import Progress
 from icm.config import parse_config
 from icm.config.batch import BatchConfig
-from icm.errors import InputError
+from icm.errors import InputError, OutputError
+from icm.printable import visible
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from icm.engine import Group, Outcome, Request, Stop, Summary
+    from icm.engine import Group, Missed, Outcome, Request, Stop, Summary
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -38,7 +40,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         description="Mattes the pictures of a folder and its sub-folders. A second run does only "
         "what is missing or has changed. Exit code 0: all done; 1: some targets failed, each named "
         "at the end and in OUT/icm-batch.jsonl; 2: the call was wrong, nothing was done; 130: "
-        "stopped by a signal, run again to go on.",
+        "stopped by a signal before all was done, whatever failed until then.",
     )
     parser.add_argument("folder", metavar="IN_DIR", help="folder of the target photographs")
     add_reference_options(parser, required=False)
@@ -111,6 +113,12 @@ def _add_flow_options(parser: ArgumentParser) -> None:
         help="tell by size and time of change, not by content, whether a target has changed",
     )
     group.add_argument(
+        "--verify",
+        action="store_true",
+        help="tell by hash, not by size, whether results are as they were written; "
+        "with --dry-run nothing is mended",
+    )
+    group.add_argument(
         "--batch", type=int, metavar="N", help="targets in one GPU pass at most (default: as fit)"
     )
     group.add_argument(
@@ -125,42 +133,47 @@ def _add_flow_options(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Runs the batch; 1 where some targets failed, 130 where it was stopped before its end."""
     from icm.engine import (  # noqa: PLC0415 - imports torch
-        Request,
         Stop,
-        archive_format,
+        interrupted_by_termination,
         stops_on_signals,
     )
 
-    _check(arguments)
-    root, out = Path(arguments.folder), Path(arguments.out)
-    kind = archive_format(arguments.out, arguments.archive)
-    if kind is not None and (arguments.report or arguments.watch or arguments.dry_run):
-        raise InputError("--report, --watch and --dry-run need results in a folder, not an archive")
-    if kind is None and out.resolve() == root.resolve():
-        raise InputError(f"results cannot lie among the targets: choose another folder than {out}")
-    config = _config(arguments)
-    groups = _groups(arguments, config)
-    matting = load_model(arguments)
-    request = Request(matting, partial(reference_of, matting), root, groups, config)
-    if arguments.dry_run:
-        return _dry_run(request, out)
-    stop = Stop()
-    with stops_on_signals(stop):
-        summary = _run(arguments, request, stop)
+    with interrupted_by_termination():
+        _check(arguments)
+        request = _request(arguments)
+        if arguments.dry_run:
+            return _dry_run(request, Path(arguments.out))
+        stop = Stop()
+        with stops_on_signals(stop):
+            summary = _run(arguments, request, stop)
     print(summary.text(), file=sys.stderr if arguments.out == "-" else sys.stdout)
-    if summary.failed:
-        return 1
-    return _INTERRUPTED if summary.stopped and not arguments.watch else 0
+    if summary.stopped and not arguments.watch:
+        return _INTERRUPTED
+    return 1 if summary.failed else 0
 
 
 def _check(arguments: Namespace) -> None:
-    """Refuses options that contradict one another."""
+    """Refuses options that contradict one another, and a report that could not be written."""
+    from icm.engine import archive_format  # noqa: PLC0415 - imports torch
+    from icm.images import check_writable  # noqa: PLC0415 - imports numpy and OpenCV
+
     if bool(arguments.groups) == bool(arguments.references):
         raise InputError("give either --reference PICTURE --mask PICTURE or --groups FILE")
     if arguments.list and (arguments.pattern or arguments.exclude or arguments.groups):
         raise InputError("--list names all targets: leave out --pattern, --exclude and --groups")
     if arguments.watch and (arguments.list or arguments.groups or arguments.dry_run):
         raise InputError("--watch looks at IN_DIR: leave out --list, --groups and --dry-run")
+    root, out = Path(arguments.folder), Path(arguments.out)
+    folder_only = (arguments.report, arguments.watch, arguments.dry_run, arguments.verify)
+    in_folder = archive_format(arguments.out, arguments.archive) is None
+    if not in_folder and any(folder_only):
+        raise InputError(
+            "--report, --watch, --dry-run and --verify need results in a folder, not an archive"
+        )
+    if in_folder and out.resolve() == root.resolve():
+        raise InputError(f"results cannot lie among the targets: choose another folder than {out}")
+    if arguments.report:
+        check_writable(arguments.report)
 
 
 def _config(arguments: Namespace) -> BatchConfig:
@@ -182,6 +195,7 @@ def _config(arguments: Namespace) -> BatchConfig:
         "flow": _given(flow),
         "watch": _given({"settle": arguments.settle}),
         "quick": arguments.quick,
+        "verify": arguments.verify,
     }
     return parse_config(BatchConfig, values, source="icm batch")
 
@@ -190,7 +204,24 @@ def _given(values: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _groups(arguments: Namespace, config: BatchConfig) -> tuple[Group, ...]:
+def _request(arguments: Namespace) -> Request:
+    from icm.engine import Request  # noqa: PLC0415 - imports torch
+
+    config = _config(arguments)
+    missed: dict[str, str] = {}
+    groups = _groups(arguments, config, missed.__setitem__)
+    matting = load_model(arguments)
+    return Request(
+        matting,
+        partial(reference_of, matting),
+        Path(arguments.folder),
+        groups,
+        config,
+        tuple(missed.items()),
+    )
+
+
+def _groups(arguments: Namespace, config: BatchConfig, missed: Missed) -> tuple[Group, ...]:
     from icm.engine import (  # noqa: PLC0415 - imports torch
         Group,
         find_pictures,
@@ -199,7 +230,7 @@ def _groups(arguments: Namespace, config: BatchConfig) -> tuple[Group, ...]:
     )
 
     root = Path(arguments.folder)
-    find = partial(find_pictures, search=config.search, skip=Path(arguments.out))
+    find = partial(find_pictures, search=config.search, skip=Path(arguments.out), missed=missed)
     if arguments.groups:
         return read_groups(Path(arguments.groups), root, find)
     listed = bool(arguments.list)
@@ -225,7 +256,9 @@ def _dry_run(request: Request, out: Path) -> int:
     for job, reason in preview(request, out):
         count += 1
         to_do += reason != "up to date"
-        print(f"{job.source} -> {job.stem}: {reason}")
+        print(visible(f"{job.source} -> {job.stem}: {reason}", one_line=True))
+    for folder, reason in request.missed:
+        print(visible(f"{folder}: will fail: {reason}", one_line=True))
     print(f"{to_do} of {count} would be done")
     return 0
 
@@ -250,15 +283,23 @@ def _run(arguments: Namespace, request: Request, stop: Stop) -> Summary:
                 return run_archive(request, archive, stop, shown)
         if kind is not None:
             with open_archive(out, kind) as archive:
-                return run_archive(request, archive, stop, shown)
+                summary = run_archive(request, archive, stop, shown)
+                archive.complete = not summary.stopped
+            return replace(summary, kept=False)
         if arguments.watch:
-            find = partial(find_pictures, request.root, request.config.search, skip=out)
+
+            def find(missed: Missed) -> tuple[Path, ...]:
+                return find_pictures(request.root, request.config.search, skip=out, missed=missed)
+
             summary = watch_folder(request, out, find, stop, shown)
         else:
             summary = run_folder(request, out, stop, shown)
     if arguments.report:
         last = {outcome.job.key: (outcome.job, outcome.entry) for outcome in shown.outcomes}
-        write_report(Path(arguments.report), last.values(), out, summary)
+        try:
+            write_report(Path(arguments.report), last.values(), out, summary)
+        except OutputError as error:  # the rest is done, so this is a failure like any other
+            return replace(summary, failed=(*summary.failed, (arguments.report, str(error))))
     return summary
 
 
@@ -289,5 +330,6 @@ class _Shown:
         if self._progress is None:
             return
         if outcome.state == "failed":
-            self._progress.note(f"{outcome.job.source}: {outcome.entry.error}")
+            text = f"{outcome.job.source}: {outcome.entry.error}"
+            self._progress.note(visible(text, one_line=True))
         self._progress.advance(outcome.job.source)

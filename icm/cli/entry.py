@@ -7,10 +7,14 @@ import importlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from types import ModuleType
+from typing import NoReturn
 
 from icm.errors import IcmError
+from icm.printable import visible
 from icm.version import __version__
 
 VERBS = (
@@ -36,6 +40,29 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
 
 
+class _Visible(logging.Formatter):
+    """What a log line quotes of files and programs must not command the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line as it is shown."""
+        return visible(super().format(record))
+
+
+def command() -> NoReturn:
+    """The process of a command: `main`, and its exit code.
+
+    Interrupted, it does not wait for threads that are still at work, as Python's own exit would.
+    """
+    code = main()
+    others = (thread for thread in threading.enumerate() if not thread.daemon)
+    if code == _INTERRUPTED and any(thread is not threading.main_thread() for thread in others):
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -46,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 all done; 1 some targets failed, each named, the rest done; 2 the call was wrong and
         nothing was done; 130 interrupted.
     """
-    logging.basicConfig(level=logging.WARNING, format="icm: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Visible("icm: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     modules = {verb: importlib.import_module(f"icm.cli.{verb}") for verb in VERBS}
     try:
         arguments = _parser(modules).parse_args(argv)
@@ -57,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except IcmError as error:
-        print(f"icm {arguments.verb}: {error}", file=sys.stderr)
+        print(visible(f"icm {arguments.verb}: {error}"), file=sys.stderr)
         return _WRONG_CALL
     except KeyboardInterrupt:
         print(f"\nicm {arguments.verb}: interrupted", file=sys.stderr)

@@ -17,6 +17,7 @@ from icm.cli.options import (
 )
 from icm.cli.progress import Progress
 from icm.errors import IcmError, InputError, OutputError
+from icm.printable import visible
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -52,17 +53,18 @@ def run(arguments: Namespace) -> int:
         results = matting.stream(targets, reference)
         for target, stem, result in zip(targets, stems, results, strict=True):
             outcome = _saved(result, stem, arguments)
+            name = visible(str(target), one_line=True)
             if isinstance(outcome, Failure):
                 failed += 1
-                progress.note(f"{target}: {outcome.error}")
+                progress.note(f"{name}: {outcome.error}")
             elif not outcome.present:
                 absent += 1
                 progress.note(
-                    f"{target}: not found (confidence {outcome.confidence:.2f}), alpha is all zero"
+                    f"{name}: not found (confidence {outcome.confidence:.2f}), alpha is all zero"
                 )
             progress.advance(target.name)
     done = len(targets) - failed
-    print(_summary(done, absent, failed, arguments.out), file=sys.stderr)
+    print(visible(_summary(done, absent, failed, arguments.out)), file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -75,7 +77,7 @@ def _is_folder(path: Path) -> bool:
 
 def _check_outputs(arguments: Namespace) -> None:
     """Refuses before any work what could not be written afterwards."""
-    from icm.images import read_image  # noqa: PLC0415 - imports numpy and OpenCV
+    from icm.images import read_image, remove_leftovers  # noqa: PLC0415 - imports numpy and OpenCV
 
     out = Path(arguments.out)
     if not arguments.out.strip() or (out.exists() and not out.is_dir()):
@@ -83,6 +85,7 @@ def _check_outputs(arguments: Namespace) -> None:
     background = background_of(arguments.background)
     if "composite" in arguments.save and isinstance(background, str) and background != "checker":
         read_image(background)
+    remove_leftovers(out)
 
 
 def _saved(result: Matte | Failure, stem: PurePath, arguments: Namespace) -> Matte | Failure:

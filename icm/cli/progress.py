@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
 
+from icm.printable import visible
+
 _RECENT = 32  # results that the rate is measured over
 _LIVE_SECONDS = 0.1  # a terminal's line is drawn at most this often
 _LOG_SECONDS = 10.0  # a log gets a line at most this often
@@ -76,7 +78,8 @@ class Progress:
 
     def note(self, message: str) -> None:
         """Writes a line of its own, above the live line."""
-        self._stream.write(f"\r\x1b[K{message}\n" if self._drawn else f"{message}\n")
+        line = visible(message)
+        self._stream.write(f"\r\x1b[K{line}\n" if self._drawn else f"{line}\n")
         self._drawn = False
         self._stream.flush()
 
@@ -84,7 +87,7 @@ class Progress:
         text = self._text()
         if self._live:
             width = shutil.get_terminal_size().columns - 1
-            line = f"{text}  {name}" if name else text
+            line = f"{text}  {visible(name, one_line=True)}" if name else text
             self._stream.write(f"\r\x1b[K{line[:width]}")
             self._drawn = True
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from icm.cli.options import (
@@ -11,6 +12,7 @@ from icm.cli.options import (
     load_model,
     load_reference,
 )
+from icm.printable import visible
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -26,9 +28,12 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 def run(arguments: Namespace) -> int:
     """Writes the reference file and says where it is."""
+    from icm.images import remove_leftovers  # noqa: PLC0415 - imports numpy and OpenCV
+
     reference = load_reference(load_model(arguments), arguments)
+    remove_leftovers(Path(arguments.out).parent)
     path = reference.save(arguments.out)
     count = len(reference.thumbnails)
     photographs = "1 photograph" if count == 1 else f"{count} photographs"
-    print(f"{path}: {photographs}, for the model '{reference.model}'")
+    print(visible(f"{path}: {photographs}, for the model '{reference.model}'"))
     return 0

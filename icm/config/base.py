@@ -27,6 +27,10 @@ class Config(BaseModel):
 
 C = TypeVar("C", bound=Config)
 
+_DEEPEST = 32  # keys below keys; the largest configuration has 5
+_SHOWN = 200  # characters of a value in a message
+_MOST = 10_000  # values; aliases count each time, as some lines of them make thousands of millions
+
 
 def load_config(kind: type[C], path: str | Path, overrides: Sequence[str] = ()) -> C:
     """Reads a YAML file into a configuration model.
@@ -46,15 +50,14 @@ def read_values(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, An
     """Plain values of a YAML file, with overrides applied; raises as `load_config`."""
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():  # a device may never end
+            raise ConfigError(f"cannot read the configuration {path}: it is no regular file")
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a text file, so not a configuration") from error
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from error
+    values = _plain_values(text, str(path))
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -80,11 +83,11 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
         key, separator, text = override.partition("=")
         if not separator or not key.strip():
             raise ConfigError(f"'{override}' is no key=value: write for example seed=3")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"'{override}': the value is not valid YAML") from error
-        _assign(result, key.strip().split("."), value, override)
+        shown = override if len(override) <= _SHOWN else f"{override[:_SHOWN]}..."
+        path = key.strip().split(".")
+        if len(path) > _DEEPEST:
+            raise ConfigError(f"'{shown}' is nested too deeply")
+        _assign(result, path, _plain_values(text, f"'{shown}'"), shown)
     return result
 
 
@@ -99,7 +102,9 @@ def explain(error: ValidationError, kind: type[BaseModel]) -> str:
             lines.append(f"'{'.'.join(path)}' is missing")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"'{'.'.join(path)}' is {item['input']!r}: {message}")
+            found = repr(item["input"])
+            found = found if len(found) <= _SHOWN else f"{found[:_SHOWN]}..."
+            lines.append(f"'{'.'.join(path)}' is {found}: {message}")
     return "; ".join(dict.fromkeys(lines))
 
 
@@ -139,6 +144,31 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     for part in getattr(annotation, "__args__", ()):
         found += _models_in(part)
     return found
+
+
+def _plain_values(text: str, source: str) -> Any:
+    """What a YAML text holds; its size and depth are bounded, so that the rest may recurse."""
+    try:
+        values = yaml.safe_load(text)
+    except RecursionError as error:
+        raise ConfigError(f"{source} is nested too deeply") from error
+    except Exception as error:  # PyYAML's constructors raise anything on odd values
+        raise ConfigError(f"{source} is not valid YAML: {_one_line(error)[:_SHOWN]}") from error
+    count, level = 0, [values]
+    for _ in range(_DEEPEST):
+        count += len(level)
+        if count > _MOST:
+            raise ConfigError(f"{source} holds more than {_MOST} values")
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return values
+    raise ConfigError(f"{source} is nested too deeply, or refers to itself")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _copy(value: Any) -> Any:

@@ -63,3 +63,6 @@ class BatchConfig(Config):
     quick: bool = Field(
         False, description="size and time of change tell whether a target changed, not its content"
     )
+    verify: bool = Field(
+        False, description="hashes tell whether results are as they were written, not their sizes"
+    )

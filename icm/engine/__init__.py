@@ -2,13 +2,13 @@
 
 from icm.engine.archive import archive_format, archive_into, open_archive
 from icm.engine.group_file import read_groups
-from icm.engine.jobs import Group, Job, find_pictures, listed_pictures, make_jobs
+from icm.engine.jobs import Group, Job, Missed, find_pictures, listed_pictures, make_jobs
 from icm.engine.ledger import LEDGER, Entry, Ledger, read_entries
 from icm.engine.local import LocalRun, Outcome
 from icm.engine.report import write_report
 from icm.engine.request import Request
 from icm.engine.session import Listener, preview, run_archive, run_folder, watch_folder
-from icm.engine.signals import Stop, stops_on_signals
+from icm.engine.signals import Stop, interrupted_by_termination, stops_on_signals
 from icm.engine.summary import Summary
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Ledger",
     "Listener",
     "LocalRun",
+    "Missed",
     "Outcome",
     "Request",
     "Stop",
@@ -26,6 +27,7 @@ __all__ = [
     "archive_format",
     "archive_into",
     "find_pictures",
+    "interrupted_by_termination",
     "listed_pictures",
     "make_jobs",
     "open_archive",

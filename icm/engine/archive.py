@@ -5,12 +5,12 @@ from __future__ import annotations
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
 
 from icm.errors import InputError
-from icm.images import written_aside
+from icm.images import remove_leftovers, written_aside
 
 Format = Literal["zip", "tar"]
 
@@ -24,6 +24,26 @@ class Archive(Protocol):
     def add(self, path: Path, name: str) -> None:
         """Adds a file under a name with `/`."""
         ...
+
+
+class ArchiveFile:
+    """An archive in a file that takes its place when it is complete.
+
+    Attributes:
+        complete: set to false, what was in its place before stays there.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self.complete = True
+
+    def add(self, path: Path, name: str) -> None:
+        """Adds a file under a name with `/`."""
+        self._archive.add(path, name)
+
+
+class _Incomplete(Exception):  # noqa: N818 - no error: it ends the writing without a result
+    pass
 
 
 def archive_format(path: str, given: str | None) -> Format | None:
@@ -41,14 +61,20 @@ def archive_format(path: str, given: str | None) -> Format | None:
 
 
 @contextmanager
-def open_archive(path: Path, kind: Format) -> Iterator[Archive]:
+def open_archive(path: Path, kind: Format) -> Iterator[ArchiveFile]:
     """Writes an archive that appears at `path` only when it is complete.
+
+    What killed runs left beside it is removed.
 
     Raises:
         OutputError: it cannot be written; what was there before still is.
     """
-    with written_aside(path) as file, archive_into(file, kind) as archive:
-        yield archive
+    remove_leftovers(path.parent)
+    with suppress(_Incomplete), written_aside(path) as file, archive_into(file, kind) as archive:
+        result = ArchiveFile(archive)
+        yield result
+        if not result.complete:
+            raise _Incomplete
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -13,6 +13,9 @@ Job = TypeVar("Job")
 Loaded = TypeVar("Loaded")
 Predicted = TypeVar("Predicted")
 Outcome = TypeVar("Outcome")
+
+
+_SLICE = 0.1  # seconds between two looks whether to stop
 
 
 @dataclass(frozen=True)
@@ -69,40 +72,65 @@ class Flow(Generic[Job, Loaded, Predicted, Outcome]):
         self._ahead = ahead
         self._gate = _Gate(bound)
 
-    def run(self, jobs: Iterable[Job], stop: Callable[[], bool]) -> Iterator[Outcome]:
+    def run(
+        self,
+        jobs: Iterable[Job],
+        stop: Callable[[], bool],
+        insisted: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Outcome]:
         """Yields what became of each job, in their order.
 
         Args:
             jobs: taken as they are needed.
-            stop: once it gives true no further job is taken; those at work are finished.
+            stop: once it gives true nothing further begins: what is on the device or being written
+                is finished, what waits for either is dropped.
+            insisted: where it gives true at the end, threads at work are not waited for.
         """
         source = iter(jobs)
         reads: deque[Future[Loaded | Final[Outcome]]] = deque()
         writes: deque[Future[Outcome]] = deque()
         taken = 0
-        with (
-            ThreadPoolExecutor(self._readers, "read") as reading,
-            ThreadPoolExecutor(self._writers, "write") as writing,
-        ):
-            try:
-                while True:
-                    while len(reads) < self._ahead and not stop():
-                        job = next(source, None)
-                        if job is None:
-                            break
-                        reads.append(reading.submit(self._admitted, job, taken))
-                        taken += 1
-                    if not reads:
+        reading = ThreadPoolExecutor(self._readers, "read")
+        writing = ThreadPoolExecutor(self._writers, "write")
+        try:
+            while not stop():
+                while len(reads) < self._ahead:
+                    job = next(source, None)
+                    if job is None:
                         break
-                    writes.extend(self._one_pass(reads, writing))
-                    while writes and (writes[0].done() or len(writes) > self._ahead):
-                        yield writes.popleft().result()
-                while writes:
+                    reads.append(reading.submit(self._admitted, job, taken))
+                    taken += 1
+                if not reads or not _is_done(reads[0], stop):
+                    break
+                writes.extend(self._one_pass(reads, writing))
+                while writes and (writes[0].done() or len(writes) > self._ahead):
+                    if not _is_done(writes[0], stop):
+                        break
                     yield writes.popleft().result()
-            finally:
-                self._gate.close()
-                reading.shutdown(wait=False, cancel_futures=True)
-                writing.shutdown(wait=False, cancel_futures=True)
+            while writes and _is_done(writes[0], stop):
+                yield writes.popleft().result()
+            for future in self._begun(writes):
+                yield future.result()
+            for each in reads:  # none is left but where it was asked to stop
+                if each.done() and isinstance(final := each.result(), Final):
+                    yield final.outcome
+        finally:
+            self._gate.close()
+            for threads in (reading, writing):
+                threads.shutdown(wait=not insisted(), cancel_futures=True)
+
+    def _begun(self, writes: Iterable[Future[Outcome]]) -> list[Future[Outcome]]:
+        """Those that threads have at hand; the others are cancelled."""
+        kept, at_work = [], 0
+        for future in writes:
+            if future.done():
+                kept.append(future)
+            elif at_work < self._writers:
+                at_work += 1
+                kept.append(future)
+            elif not future.cancel():  # begun just now
+                kept.append(future)
+        return kept
 
     def _admitted(self, job: Job, ticket: int) -> Loaded | Final[Outcome]:
         """Reads an item, and holds it back until there is room and all before it are in."""
@@ -182,6 +210,15 @@ class _Gate:
     def _may_enter(self, ticket: int, weight: int) -> bool:
         fits = self._inside == 0 or self._inside + weight <= self._bound
         return ticket == self._next and (fits or weight == 0)
+
+
+def _is_done(future: Future[Outcome], stop: Callable[[], bool]) -> bool:
+    """Waits until it is done; false where the wait ends because of `stop`."""
+    while not future.done():
+        if stop():
+            return False
+        wait([future], _SLICE)
+    return True
 
 
 def _resolved(outcome: Outcome) -> Future[Outcome]:

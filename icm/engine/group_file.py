@@ -5,18 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from icm.engine.jobs import Group, ReferencePair
 from icm.errors import InputError
+from icm.images import open_regular
+from icm.printable import visible
 from icm.results import Points, parse_points
 
 _LAYOUT = (
     'expected {"groups": [{"name": ..., "references": [{"image": ..., "mask": ...}], '
     '"targets": [...]}, ...]}, or "members" of which the first is the reference'
 )
+_LONGEST_NAME = 255  # bytes, as systems have it
 _COLUMNS = ("group", "reference", "mask", "points", "not_points", "target")
 
 
@@ -44,8 +50,9 @@ def read_groups(
             reference has marks that cannot be read or of two kinds.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        with open_regular(path) as file:
+            text = file.read().decode("utf-8-sig")
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise InputError(f"cannot read the groups {path}: {reason}") from error
     if path.suffix.lower() == ".csv":
@@ -54,7 +61,10 @@ def read_groups(
         raw = _from_json(text, path)
     else:
         raise InputError(f"{path}: groups are read from .json or .csv")
-    groups = tuple(_group(name, pairs, targets, root, find) for name, pairs, targets in raw)
+    try:
+        groups = tuple(_group(name, pairs, targets, root, find) for name, pairs, targets in raw)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     if not groups:
         raise InputError(f"{path} holds no groups: {_LAYOUT}")
     for group in groups:
@@ -65,48 +75,118 @@ def read_groups(
 _Raw = tuple[str, list[ReferencePair], list[str]]
 
 
+def _checked_name(text: str) -> str:
+    """Refuses what no file can be called."""
+    if not text.strip():
+        raise ValueError("expected the name of a file")
+    return _checked_mark(text)
+
+
+def _checked_mark(text: str) -> str:
+    """As for names; may be empty."""
+    try:
+        if b"\0" in os.fsencode(text):
+            raise ValueError("expected text, found a zero byte")
+    except UnicodeEncodeError as error:
+        raise ValueError("expected text, found half of a character") from error
+    return text
+
+
+class _Strict(BaseModel):
+    """Plain values of just the kinds that are asked for: no text where a list belongs."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+_Name = Annotated[str, AfterValidator(_checked_name)]
+_Mark = Annotated[str, AfterValidator(_checked_mark)]
+_Pair = Annotated[list[int | float], Field(min_length=2, max_length=2)]
+_Points = str | list[_Pair]
+
+
+class _Marked(_Strict):
+    """A picture, and what marks its object; each mark may be missing, or empty as in a table."""
+
+    image: _Name
+    mask: _Mark | None = None
+    alpha: _Mark | None = None
+    points: _Points | None = None
+    not_points: _Points | None = None
+
+
+class _Listed(_Strict):
+    """A group whose references and targets are told apart."""
+
+    name: _Name
+    references: list[_Marked]
+    targets: list[_Name]
+
+
+class _Members(_Strict):
+    """A group whose first member is the reference; data sets add more to such groups."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: _Name
+    members: list[_Marked] = Field(min_length=1)
+
+
+class _File(_Strict):
+    """All groups; data sets add other lists beside them."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    groups: list[Any]
+
+
 def _from_json(text: str, path: Path) -> list[_Raw]:
     try:
         content = json.loads(text)
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply: {_LAYOUT}") from error
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}") from error
-    items = content.get("groups") if isinstance(content, dict) else content
-    if not isinstance(items, list):
-        raise InputError(f"{path}: {_LAYOUT}")
     try:
+        items = content if isinstance(content, list) else _File.model_validate(content).groups
         return [_raw_group(item) for item in items]
+    except ValidationError as error:
+        raise InputError(f"{path}: {_LAYOUT} ({_explained(error)})") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(f"{path}: {_LAYOUT} ({type(error).__name__}: {error})") from error
 
 
 def _raw_group(item: Any) -> _Raw:
-    name = str(item["name"])
-    if "members" in item:
-        first, *others = item["members"]
-        return name, [_pair(first)], [str(member["image"]) for member in others]
-    return name, [_pair(each) for each in item["references"]], [str(t) for t in item["targets"]]
+    if isinstance(item, dict) and "members" in item and not {"references", "targets"} & set(item):
+        members = _Members.model_validate(item)
+        first, *others = members.members
+        return members.name, [_pair(first)], [member.image for member in others]
+    group = _Listed.model_validate(item)
+    return group.name, [_pair(each) for each in group.references], group.targets
 
 
-def _pair(item: Any) -> ReferencePair:
-    """A reference's picture and marks; each mark may be missing, or empty as in a table."""
-    mask = item.get("mask") or item.get("alpha")
-    points, not_points = item.get("points"), item.get("not_points")
-    picture = str(item["image"])
-    if not points:
-        if not_points:
-            raise InputError(f"{picture} has not_points without points: mark the object as well")
-        return picture, None if not mask else str(mask)
+def _pair(item: _Marked) -> ReferencePair:
+    mask = item.mask or item.alpha
+    if not item.points:
+        if item.not_points:
+            raise InputError(f"{item.image} has not_points without points: mark the object as well")
+        return item.image, mask or None
     if mask:
-        raise InputError(f"{picture} has a mask and points: give one of them")
-    return picture, Points(_points(points), _points(not_points) if not_points else ())
+        raise InputError(f"{item.image} has a mask and points: give one of them")
+    outside = _points(item.not_points) if item.not_points else ()
+    return item.image, Points(_points(item.points), outside)
 
 
-def _points(given: Any) -> tuple[tuple[float, float], ...]:
+def _points(given: _Points) -> tuple[tuple[float, float], ...]:
     if isinstance(given, str):
         return parse_points(given)
     return tuple((float(x), float(y)) for x, y in given)
+
+
+def _explained(error: ValidationError) -> str:
+    """The first fault: where it is, what was found and what was expected."""
+    fault = error.errors()[0]
+    place = ".".join(str(part) for part in fault["loc"]) or "the file"
+    return f"{place} is {repr(fault['input'])[:60]}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def _from_csv(text: str, path: Path) -> list[_Raw]:
@@ -118,11 +198,15 @@ def _from_csv(text: str, path: Path) -> list[_Raw]:
         for row in rows:
             values = {key: (row.get(key) or "").strip() for key in _COLUMNS}
             _, pairs, targets = groups.setdefault(values["group"], (values["group"], [], []))
-            pair = _pair({**values, "image": values["reference"]})
-            if pair[0] and pair not in pairs:
-                pairs.append(pair)
+            if values["reference"]:
+                marks = {key: values[key] for key in ("mask", "points", "not_points")}
+                pair = _pair(_Marked(image=values["reference"], **marks))
+                if pair not in pairs:
+                    pairs.append(pair)
             if values["target"]:
                 targets.append(values["target"])
+    except ValidationError as error:
+        raise InputError(f"{path}, line {rows.line_num}: {_explained(error)}") from error
     except (csv.Error, InputError) as error:
         raise InputError(f"{path}, line {rows.line_num}: {error}") from error
     return list(groups.values())
@@ -136,7 +220,11 @@ def _group(
     find: Callable[[Path], Iterable[Path]],
 ) -> Group:
     found: list[Path] = []
+    top = os.path.abspath(root)  # noqa: PTH100 - links are kept, as in names of results
     for target in targets:
+        place = os.path.abspath(root / target)  # noqa: PTH100 - as above
+        if not Path(place).is_relative_to(top):  # before it is searched: it may be a whole disk
+            raise InputError(f"the target '{target}' of group '{name}' does not lie below {root}")
         found += find(root / target) if (root / target).is_dir() else [root / target]
     placed = [
         (str(root / image), str(root / marks) if isinstance(marks, str) else marks)
@@ -146,7 +234,12 @@ def _group(
 
 
 def _check(group: Group, path: Path) -> None:
-    plain = group.name.strip(" .") and not set(group.name) & set('/\\:*?"<>|\0')
+    plain = (
+        group.name.strip(" .")
+        and not set(group.name) & set('/\\:*?"<>|\0')
+        and visible(group.name, one_line=True) == group.name
+        and len(os.fsencode(group.name)) <= _LONGEST_NAME
+    )
     if not plain:
         raise InputError(f"{path}: the group name '{group.name}' cannot be a folder's name")
     if not group.references:

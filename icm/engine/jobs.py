@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePath
 
 from icm.config.batch import SearchConfig
 from icm.errors import InputError
-from icm.images import output_stems
+from icm.images import output_stems, shortened
+from icm.printable import path_text
 from icm.results import Points
+
+_LOG = logging.getLogger(__name__)
+
+Missed = Callable[[str, str], None]
+"""Takes a folder that cannot be listed, as a path below the input folder, and the reason."""
 
 ReferencePair = tuple[str, str | Points | None]
 
@@ -54,8 +61,12 @@ class Job:
         return self.group, self.source
 
 
+def _warn(folder: str, reason: str) -> None:
+    _LOG.warning("%s: %s", folder, reason)
+
+
 def find_pictures(
-    root: Path, search: SearchConfig, *, skip: Path | None = None
+    root: Path, search: SearchConfig, *, skip: Path | None = None, missed: Missed = _warn
 ) -> tuple[Path, ...]:
     """Regular files below a folder that match, in the order of their paths.
 
@@ -65,6 +76,7 @@ def find_pictures(
         root: the folder.
         search: patterns; upper and lower case are the same.
         skip: a folder not to look into: the results', where it lies below `root`.
+        missed: called for each sub-folder that cannot be listed; the others are.
 
     Raises:
         InputError: `root` is no folder, or cannot be listed.
@@ -72,12 +84,15 @@ def find_pictures(
     if not root.is_dir():
         raise InputError(f"{root} is no folder: give the folder with the target pictures")
 
-    def refuse(error: OSError) -> None:
-        raise InputError(f"cannot list {error.filename}: {error.strerror}") from error
+    def note(error: OSError) -> None:
+        folder = Path(error.filename or root)
+        if folder == root:
+            raise InputError(f"cannot list {root}: {error.strerror}") from error
+        missed(path_text(folder.relative_to(root)), f"cannot list it: {error.strerror}")
 
     found = []
     skipped = skip.resolve() if skip is not None else None
-    for place, folders, files in os.walk(root, onerror=refuse):
+    for place, folders, files in os.walk(root, onerror=note):
         folder = Path(place)
         folders[:] = [
             name
@@ -89,9 +104,17 @@ def find_pictures(
         for name in files:
             inner = folder.relative_to(root) / name
             wanted = _matches(inner, search.patterns) and not _matches(inner, search.exclude)
-            if wanted and not name.startswith(".") and (folder / name).is_file():
+            if wanted and not name.startswith(".") and _may_be_read(folder / name):
                 found.append(folder / name)
     return tuple(sorted(found, key=lambda path: path.relative_to(root).as_posix()))
+
+
+def _may_be_read(path: Path) -> bool:
+    """Whether it is a regular file, or one that cannot be looked at, which is to be named."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
 
 
 def listed_pictures(content: bytes) -> tuple[Path, ...]:
@@ -126,7 +149,7 @@ def make_jobs(
     for group in groups:
         targets = tuple(dict.fromkeys(group.targets))
         sources = [_source(target, root) for target in targets]
-        stems = [_printable(PurePath(group.name) / stem) for stem in output_stems(targets, root)]
+        stems = [(PurePath(group.name) / stem).as_posix() for stem in output_stems(targets, root)]
         names = _settled(group.name, sources, stems, known)
         jobs += [
             Job(group.name, source, target, name)
@@ -144,9 +167,12 @@ def _settled(
     for source, stem in zip(sources, stems, strict=True):
         name = known.get((group, source))
         if name is None:
-            full = (PurePath(group) / source).as_posix()
-            numbered = (f"{full}-{number}" for number in range(2, len(taken) + 3))
-            name = next(name for name in (stem, full, *numbered) if name not in taken)
+            full = PurePath(group) / source
+            numbered = (
+                full.with_name(f"{full.name}-{number}") for number in range(2, len(taken) + 3)
+            )
+            others = (shortened(each).as_posix() for each in (full, *numbered))
+            name = next(name for name in (stem, *others) if name not in taken)
             taken.add(name)
         settled.append(name)
     return settled
@@ -154,12 +180,7 @@ def _settled(
 
 def _source(target: Path, root: Path) -> str:
     below = os.path.relpath(os.path.abspath(target), os.path.abspath(root))  # noqa: PTH100 - keeps links
-    return _printable(PurePath(below))
-
-
-def _printable(path: PurePath) -> str:
-    """The path as text; bytes of a name that are no UTF-8 are spelt out."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+    return path_text(PurePath(below))
 
 
 def _matches(inner: PurePath, patterns: Iterable[str]) -> bool:

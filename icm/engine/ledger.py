@@ -23,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from icm.errors import InputError, OutputError
 
 LEDGER = "icm-batch.jsonl"
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, FORMAT)  # 1 had no hashes of outputs
 
 
 class _Record(BaseModel):
@@ -39,11 +40,19 @@ class InputRecord(_Record):
 
 
 class OutputRecord(_Record):
-    """A file that was written; `settings` is the hash of all it depends on but the target."""
+    """A file that was written.
+
+    Attributes:
+        file: below the folder of the results.
+        bytes: its size.
+        settings: hash of all it depends on but the target.
+        sha256: of its content; None where an older version wrote it.
+    """
 
     file: str
     bytes: int
     settings: str
+    sha256: str | None = None
 
 
 class Entry(_Record):
@@ -105,12 +114,12 @@ class Ledger:
         self._file = _open_locked(self.path)
         try:
             content = _content(self._file)
-            self.entries, self.broken_off, begun = _parsed(content, self.path)
+            self.entries, self.broken_off, found = _parsed(content, self.path)
         except BaseException:
             os.close(self._file)
             raise
         self._torn = bool(content) and not content.endswith(b"\n")
-        if not begun:
+        if found != FORMAT:
             self._write({"ledger": "icm-batch", "format": FORMAT})
 
     def __enter__(self) -> Ledger:
@@ -122,7 +131,9 @@ class Ledger:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.close(self._file)
+        with self._thread_lock:  # a thread may still be at work, and the number be used again
+            os.close(self._file)
+            self._file = -1
 
     def start(self, details: Mapping[str, Any]) -> None:
         """Says what run begins."""
@@ -150,7 +161,8 @@ class Ledger:
 
     def _write(self, record: Mapping[str, Any]) -> None:
         """Appends a line; where there is no room now, it waits for the next one."""
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+        line = text.encode("utf-8", "backslashreplace") + b"\n"  # as JSON spells such characters
         with self._thread_lock:
             self._waiting.append(line)
             try:
@@ -214,19 +226,19 @@ def _content(file: int) -> bytes:
         return reader.read()
 
 
-def _parsed(content: bytes, path: Path) -> tuple[dict[tuple[str, str], Entry], bool, bool]:
-    """Last entries, whether a run began that did not end, and whether there is a header."""
+def _parsed(content: bytes, path: Path) -> tuple[dict[tuple[str, str], Entry], bool, int | None]:
+    """Last entries, whether a run began that did not end, and the last header's format."""
     entries: dict[tuple[str, str], Entry] = {}
-    broken_off = header = False
+    broken_off = False
+    header: int | None = None
     lines = content.split(b"\n")
     for line in lines:
         record = _record(line)
         if record is None:
             continue
         if "ledger" in record:
-            _check_format(record, path)
-            header = True
-        elif not header:
+            header = _checked_format(record, path)
+        elif header is None:
             break
         elif "begin" in record:
             broken_off = True
@@ -238,7 +250,7 @@ def _parsed(content: bytes, path: Path) -> tuple[dict[tuple[str, str], Entry], b
             except ValidationError:
                 continue
             entries[entry.group, entry.source] = entry
-    if len(lines) > 1 and not header:
+    if len(lines) > 1 and header is None:
         raise InputError(f"{path} is no ledger of this program: choose another folder")
     return entries, broken_off, header
 
@@ -246,14 +258,16 @@ def _parsed(content: bytes, path: Path) -> tuple[dict[tuple[str, str], Entry], b
 def _record(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
 
 
-def _check_format(record: Mapping[str, Any], path: Path) -> None:
-    if record.get("format") != FORMAT:
+def _checked_format(record: Mapping[str, Any], path: Path) -> int:
+    found = record.get("format")
+    if type(found) is not int or found not in _READABLE:
         raise InputError(
-            f"{path} has ledger format {record.get('format')}, this version reads {FORMAT}: choose "
+            f"{path} has ledger format {found}, this version reads up to {FORMAT}: choose "
             f"another folder, or use the version that wrote it"
         )
+    return found

@@ -13,7 +13,7 @@ from icm.engine.flow import Final, Flow, Stages
 from icm.engine.jobs import Job
 from icm.engine.ledger import Entry, InputRecord, Ledger, OutputRecord, now
 from icm.engine.passes import Passes
-from icm.engine.plan import Examined, Plan
+from icm.engine.plan import Examined, Plan, content_hash
 from icm.engine.request import Request
 from icm.engine.signals import Stop
 from icm.engine.trim import Box, object_box, trimmed
@@ -103,7 +103,7 @@ class LocalRun:
             writers=flow.writers or os.cpu_count() or 1,
             ahead=max(flow.ahead, 2 * self._passes.most),
             bound=round(flow.megapixels * 1e6),
-        ).run(jobs, lambda: stop.asked)
+        ).run(jobs, lambda: stop.asked, lambda: stop.insisted)
 
     def _read(self, job: Job) -> _Loaded | Final[Outcome]:
         started = time.monotonic()
@@ -113,7 +113,7 @@ class LocalRun:
             found = examined.input
             if examined.content is None or not examined.stale:
                 return Final(Outcome(job, "unchanged", self._ledger.entries[job.key]))
-            picture = replace(read_image(examined.content), name=job.source)
+            picture = read_image(examined.content, name=job.source)
         except Exception as error:  # whatever one target does, the others go on
             return Final(self._failed(job, error, found))
         seconds = {"read": _since(started)}
@@ -186,6 +186,7 @@ class LocalRun:
                 file=path.relative_to(self._plan.folder).as_posix(),
                 bytes=path.stat().st_size,
                 settings=settings[kind],
+                sha256=content_hash(path),
             )
             for kind, path in zip(stale, paths, strict=True)
         }

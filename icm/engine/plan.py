@@ -14,8 +14,9 @@ from typing import Any
 from icm.config.batch import BatchConfig, ResultsConfig
 from icm.config.model import ModelConfig
 from icm.engine.jobs import Group, Job, ReferencePair
-from icm.engine.ledger import Entry, InputRecord
+from icm.engine.ledger import Entry, InputRecord, OutputRecord
 from icm.errors import InputError
+from icm.images import open_regular
 from icm.results import Points
 
 MOST_BYTES = 1 << 30  # 100 megapixels of 16-bit RGBA, uncompressed, are 0.8 GB
@@ -100,6 +101,7 @@ class Plan:
         self.entries = entries
         self.folder = folder
         self._quick = config.quick
+        self._verify = config.verify
         self._settings: dict[str, dict[str, str] | InputError] = {}
         for group in groups:
             try:
@@ -128,7 +130,14 @@ class Plan:
             InputError: the target, or a file of its reference, cannot be read.
         """
         entry = self.entries.get(job.key)
-        return examine(job, entry, self.settings(job.group), self.folder, quick=self._quick)
+        return examine(
+            job,
+            entry,
+            self.settings(job.group),
+            self.folder,
+            quick=self._quick,
+            verify=self._verify,
+        )
 
 
 def reference_hash(pairs: Sequence[ReferencePair]) -> str:
@@ -145,7 +154,13 @@ def _part_hash(part: str | Points) -> str:
 
 
 def examine(
-    job: Job, entry: Entry | None, wanted: Mapping[str, str], folder: Path, *, quick: bool
+    job: Job,
+    entry: Entry | None,
+    wanted: Mapping[str, str],
+    folder: Path,
+    *,
+    quick: bool,
+    verify: bool = False,
 ) -> Examined:
     """Compares a target with what an earlier run did.
 
@@ -155,6 +170,7 @@ def examine(
         wanted: `settings_hashes` of this run.
         folder: of the results.
         quick: trust size and time of change to tell whether the target changed.
+        verify: tell by hash, not by size, whether results are as they were written.
 
     Raises:
         InputError: the target is no regular file, or cannot be read.
@@ -163,19 +179,24 @@ def examine(
     if quick and before is not None:
         facts = _facts(job.path)
         if (facts.st_size, facts.st_mtime_ns) == (before.bytes, before.mtime_ns):
-            stale, reason = _stale(entry, before, wanted, folder)
+            stale, reason = _stale(entry, before, wanted, folder, verify=verify)
             if not stale:
                 return Examined((), reason, before, None)
     content, facts = _read(job.path)
     found = InputRecord(
         sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), mtime_ns=facts.st_mtime_ns
     )
-    stale, reason = _stale(entry, found, wanted, folder)
+    stale, reason = _stale(entry, found, wanted, folder, verify=verify)
     return Examined(stale, reason, found, content)
 
 
 def _stale(
-    entry: Entry | None, found: InputRecord, wanted: Mapping[str, str], folder: Path
+    entry: Entry | None,
+    found: InputRecord,
+    wanted: Mapping[str, str],
+    folder: Path,
+    *,
+    verify: bool,
 ) -> tuple[tuple[str, ...], str]:
     """Kinds to write, and why."""
     if entry is None:
@@ -189,29 +210,45 @@ def _stale(
         for kind, settings in wanted.items()
         if kind not in entry.outputs or entry.outputs[kind].settings != settings
     )
-    gone = tuple(
+    rest = {kind: entry.outputs[kind] for kind in wanted if kind not in other}
+    gone = {kind for kind, record in rest.items() if not _is_there(folder, record)}
+    changed = {
         kind
-        for kind in wanted
-        if kind not in other and not _is_whole(folder, entry.outputs[kind].file, entry, kind)
-    )
-    stale = tuple(kind for kind in wanted if kind in other or kind in gone)
-    reason = "other settings" if other else "results missing" if gone else "up to date"
-    return stale, reason
+        for kind, record in rest.items()
+        if verify and kind not in gone and not _is_unchanged(folder, record)
+    }
+    stale = tuple(kind for kind in wanted if kind in {*other, *gone, *changed})
+    reasons = ((other, "other settings"), (gone, "results missing"), (changed, "results changed"))
+    return stale, next((reason for kinds, reason in reasons if kinds), "up to date")
 
 
-def _is_whole(folder: Path, file: str, entry: Entry, kind: str) -> bool:
+def _is_there(folder: Path, record: OutputRecord) -> bool:
     try:
-        return (folder / file).stat().st_size == entry.outputs[kind].bytes
+        return (folder / record.file).stat().st_size == record.bytes
     except OSError:
         return False
+
+
+def _is_unchanged(folder: Path, record: OutputRecord) -> bool:
+    try:
+        return record.sha256 is not None and content_hash(folder / record.file) == record.sha256
+    except OSError:
+        return False
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a regular file; OSError where it cannot be read."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _facts(path: Path) -> os.stat_result:
     """Facts of a regular file; anything else might be endless."""
     try:
         facts = path.stat()
-    except OSError as error:
-        raise InputError(f"cannot read it: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read it: {reason}") from error
     if not stat.S_ISREG(facts.st_mode):
         raise InputError("it is no regular file")
     if facts.st_size > MOST_BYTES:
@@ -235,10 +272,10 @@ def _background_hash(background: str | tuple[int, int, int]) -> str:
 
 def _file_hash(path: str) -> str:
     try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        return content_hash(Path(path))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read {path}: {reason}") from error
 
 
 def _hash(value: Any) -> str:

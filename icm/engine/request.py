@@ -25,6 +25,7 @@ class Request:
         root: the input folder.
         groups: the targets and their references.
         config: of the run.
+        missed: folders that could not be listed, each with the reason.
     """
 
     matting: LoadedModel
@@ -32,6 +33,7 @@ class Request:
     root: Path
     groups: tuple[Group, ...]
     config: BatchConfig
+    missed: tuple[tuple[str, str], ...] = ()
 
     def checked(self) -> Request:
         """The same with the reference of a single group made; looks at targets and background.

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from icm.engine.archive import Archive
-from icm.engine.jobs import Job, make_jobs
+from icm.engine.jobs import Job, Missed, make_jobs
 from icm.engine.ledger import LEDGER, Entry, Ledger, read_entries
 from icm.engine.local import LocalRun, Outcome
 from icm.engine.plan import Plan
 from icm.engine.request import Request
 from icm.engine.signals import Stop
 from icm.engine.summary import Summary, Tally
+from icm.engine.temporary import temporary_folder
 from icm.engine.watch import Arrivals
 from icm.errors import IcmError, OutputError
+from icm.images import remove_leftovers
+from icm.printable import path_text
 from icm.version import __version__
-
-_LEFTOVER = re.compile(r"\.icm-[0-9a-f]{32}\.part")
 
 
 class Listener(Protocol):
@@ -54,19 +53,21 @@ def run_folder(request: Request, folder: Path, stop: Stop, listener: Listener) -
         for outcome in run.run(jobs, stop):
             tally.count(outcome)
             listener.advance(outcome)
-        return _ended(tally, run, ledger, stop)
+        stopped = stop.asked and tally.counted < len(jobs)
+        return _ended(tally, run, ledger, stopped=stopped, missed=request.missed)
 
 
 def run_archive(request: Request, archive: Archive, stop: Stop, listener: Listener) -> Summary:
     """Does everything, and adds each result to an archive as it comes; at last the ledger.
+
+    Where it is stopped, the archive holds what was done until then; who keeps it decides.
 
     Raises:
         InputError: the call was wrong.
         OutputError: the archive or a temporary file cannot be written.
     """
     request = request.checked()
-    with tempfile.TemporaryDirectory(prefix="icm-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         with Ledger(folder) as ledger:
             run = _local_run(request, ledger, folder)
             jobs = make_jobs(request.groups, request.root, {})
@@ -78,7 +79,8 @@ def run_archive(request: Request, archive: Archive, stop: Stop, listener: Listen
                     _moved(folder / file, file, archive)
                 tally.count(outcome)
                 listener.advance(outcome)
-            summary = _ended(tally, run, ledger, stop)
+            stopped = stop.asked and tally.counted < len(jobs)
+            summary = _ended(tally, run, ledger, stopped=stopped, missed=request.missed)
         _moved(folder / LEDGER, LEDGER, archive)
         return summary
 
@@ -86,7 +88,7 @@ def run_archive(request: Request, archive: Archive, stop: Stop, listener: Listen
 def watch_folder(
     request: Request,
     folder: Path,
-    find: Callable[[], Sequence[Path]],
+    find: Callable[[Missed], Sequence[Path]],
     stop: Stop,
     listener: Listener,
 ) -> Summary:
@@ -95,7 +97,8 @@ def watch_folder(
     Args:
         request: of one group, whose targets are not used.
         folder: of the results.
-        find: lists the pictures that are there now.
+        find: lists the pictures that are there now, and tells which folders cannot be listed;
+            where it raises an InputError, as while the input is away, it is asked again.
         stop: asks to end.
         listener: follows.
 
@@ -117,8 +120,10 @@ def watch_folder(
             for outcome in run.run(jobs, stop):
                 tally.count(outcome)
                 listener.advance(outcome)
+                if outcome.state == "failed" and outcome.entry.input is None:
+                    arrivals.unread(outcome.job.path)
             stop.wait(request.config.watch.every)
-        return _ended(tally, run, ledger, stop)
+        return _ended(tally, run, ledger, stopped=stop.asked, missed=arrivals.missed)
 
 
 def preview(request: Request, folder: Path) -> Iterator[tuple[Job, str]]:
@@ -137,17 +142,9 @@ def preview(request: Request, folder: Path) -> Iterator[tuple[Job, str]]:
         yield job, reason
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Removes files that a run was writing when it was killed."""
-    for place, _, files in os.walk(folder):
-        for name in files:
-            if _LEFTOVER.fullmatch(name):
-                Path(place, name).unlink(missing_ok=True)
-
-
 def _local_run(request: Request, ledger: Ledger, folder: Path) -> LocalRun:
-    if ledger.broken_off:
-        remove_leftovers(folder)
+    # A run that came to its end has left nothing, but a killed `icm matte` may have, beside.
+    remove_leftovers(folder, below=ledger.broken_off)
     return LocalRun(request, ledger, _plan(request, ledger.entries, folder))
 
 
@@ -172,7 +169,7 @@ def _details(request: Request, targets: int | None) -> dict[str, Any]:
     return {
         "version": __version__,
         "process": os.getpid(),
-        "input": str(request.root),
+        "input": path_text(request.root),
         "targets": targets,
         "device": str(matting.device),
         "fingerprint": matting.results_fingerprint,
@@ -181,8 +178,16 @@ def _details(request: Request, targets: int | None) -> dict[str, Any]:
     }
 
 
-def _ended(tally: Tally, run: LocalRun, ledger: Ledger, stop: Stop) -> Summary:
-    summary = tally.summary(device_seconds=run.device_seconds, stopped=stop.asked)
+def _ended(
+    tally: Tally,
+    run: LocalRun,
+    ledger: Ledger,
+    *,
+    stopped: bool,
+    missed: Sequence[tuple[str, str]],
+) -> Summary:
+    summary = tally.summary(device_seconds=run.device_seconds, stopped=stopped)
+    summary = replace(summary, failed=(*summary.failed, *missed))
     try:
         ledger.end(
             {

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from icm.engine.local import Outcome
+from icm.printable import visible
 
 _NAMED = 50  # failures printed one by one; the ledger names them all
 
@@ -22,6 +23,7 @@ class Summary:
         seconds: from the first target to the last.
         waiting: share of that time in which the device had nothing to do.
         stopped: whether the run was asked to end before all was done.
+        kept: whether a stopped run's results are there for the next one to go on from.
     """
 
     done: int
@@ -31,6 +33,7 @@ class Summary:
     seconds: float
     waiting: float
     stopped: bool
+    kept: bool = True
 
     def text(self) -> str:
         """Lines for a person: failures last, where they are seen."""
@@ -43,25 +46,38 @@ class Summary:
             lines.append(f"the device waited {self.waiting:.0%} of the time")
         if self.absent:
             lines.append(f"in {self.absent} of those done the object was not found")
-        if self.stopped:
+        if self.stopped and self.kept:
             lines.append("stopped before all was done: run again to go on")
-        lines += [f"failed: {source}: {reason}" for source, reason in self.failed[:_NAMED]]
+        elif self.stopped:
+            lines.append(
+                "stopped before all was done: what was in the archive's place is as it was"
+            )
+        lines += [
+            visible(f"failed: {source}: {reason}", one_line=True)
+            for source, reason in self.failed[:_NAMED]
+        ]
         if len(self.failed) > _NAMED:
             lines.append(f"... and {len(self.failed) - _NAMED} more, named in the ledger")
         return "\n".join(lines)
 
 
 class Tally:
-    """Counts outcomes, and keeps only the last one of a target that comes again."""
+    """Counts outcomes, and keeps only the last one of a target that comes again.
+
+    Attributes:
+        counted: outcomes so far.
+    """
 
     def __init__(self) -> None:
         """Starts the clock."""
         self._started = time.monotonic()
+        self.counted = 0
         self._done = self._absent = self._unchanged = 0
         self._failed: dict[tuple[str, str], tuple[str, str]] = {}
 
     def count(self, outcome: Outcome) -> None:
         """Counts one more."""
+        self.counted += 1
         job, entry = outcome.job, outcome.entry
         self._failed.pop(job.key, None)
         if outcome.state == "failed":

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from icm.config.batch import WatchConfig
+from icm.engine.jobs import Missed
+from icm.errors import InputError
 
-_Facts = tuple[int, int, int]  # size, time of change, file number
+_LOG = logging.getLogger(__name__)
+_Facts = tuple[int, int, int, int]  # size, times of change of content and of permissions, number
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,13 @@ class Arrivals:
 
     A file that is still being copied grows; one whose copying pauses for longer than `settle` is
     tried too early, fails, and is tried again when it has changed.
+
+    A folder that cannot be listed is named once in the log, and tried again at every look.
     """
 
     def __init__(
         self,
-        find: Callable[[], Iterable[Path]],
+        find: Callable[[Missed], Iterable[Path]],
         config: WatchConfig,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -37,7 +43,8 @@ class Arrivals:
         """Starts with nothing seen.
 
         Args:
-            find: lists the pictures that are there.
+            find: lists the pictures that are there, and calls what it is given for each folder
+                that cannot be listed; an InputError where that is the whole input.
             config: how long a file must stay the same.
             clock: gives seconds.
         """
@@ -46,10 +53,24 @@ class Arrivals:
         self._clock = clock
         self._seen: dict[Path, _Seen] = {}
         self._given: dict[Path, _Facts] = {}
+        self._unread: set[Path] = set()
+        self._missed: dict[str, str] = {}
+
+    @property
+    def missed(self) -> tuple[tuple[str, str], ...]:
+        """What could not be listed at the last look, each with the reason."""
+        return tuple(self._missed.items())
+
+    def unread(self, path: Path) -> None:
+        """Remembers a file that could not be read: it comes again when no folder is missing."""
+        self._unread.add(path)
 
     def look(self) -> tuple[Path, ...]:
         """Files to do now, in the order of their paths; each is given once a change."""
-        there = {path: facts for path in self._find() if (facts := _facts(path)) is not None}
+        listed = self._listed()
+        if listed is None:
+            return ()
+        there = {path: facts for path in listed if (facts := _facts(path)) is not None}
         now = self._clock()
         self._seen = {
             path: before
@@ -66,10 +87,29 @@ class Arrivals:
         self._given.update({path: there[path] for path in ready})
         return ready
 
+    def _listed(self) -> tuple[Path, ...] | None:
+        """What is there; None where nothing can be said of it now."""
+        missed: dict[str, str] = {}
+        listed: tuple[Path, ...] | None = None
+        try:
+            listed = tuple(self._find(missed.__setitem__))
+        except InputError as error:
+            missed = {"the input": str(error)}
+        for folder, reason in missed.items():
+            if self._missed.get(folder) != reason:
+                _LOG.warning("%s: %s; it is tried again", folder, reason)
+        if self._missed and not missed:
+            _LOG.warning("all folders can be listed again")
+            for path in self._unread:
+                self._given.pop(path, None)
+            self._unread.clear()
+        self._missed = missed
+        return listed
+
 
 def _facts(path: Path) -> _Facts | None:
     try:
         status = path.stat()
     except OSError:  # gone since it was listed
         return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

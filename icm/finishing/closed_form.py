@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from icm.errors import InputError
 from icm.finishing.full_resolution import guided_upsampling
+from icm.finishing.kernels import load_pymatting
 from icm.images import resize
 
 _MEGAPIXELS = 0.5  # solved at once: some 4 s and 0.5 GB on one core
@@ -67,15 +68,14 @@ def _solve(image: NDArray[np.float32], trimap: NDArray[np.float32]) -> NDArray[n
     foreground, background = (trimap == 1).any(), (trimap == 0).any()
     if not (foreground and background):
         return np.full(trimap.shape, foreground, np.float32)
-    from pymatting import estimate_alpha_cf, ichol  # noqa: PLC0415 - slow to import, rarely needed
-
+    pymatting = load_pymatting()
     height, width = trimap.shape
     pad = ((0, max(0, _WINDOW - height)), (0, max(0, _WINDOW - width)))
     padded_image = np.pad(image.astype(np.float64), (*pad, (0, 0)), mode="edge")
     padded_trimap = np.pad(trimap.astype(np.float64), pad, mode="edge")
     try:
-        alpha = estimate_alpha_cf(
-            padded_image, padded_trimap, preconditioner=partial(ichol, shifts=_SHIFTS)
+        alpha = pymatting.estimate_alpha_cf(
+            padded_image, padded_trimap, preconditioner=partial(pymatting.ichol, shifts=_SHIFTS)
         )
     except ValueError as error:
         raise InputError(f"no alpha follows from this trimap ({error}): mark more of it") from error

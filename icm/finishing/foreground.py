@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.finishing.kernels import load_pymatting
 from icm.images import resize
 
 _SURE = 0.999  # from here on the picture's own colour is kept, bit by bit
@@ -54,15 +55,13 @@ def estimate_foreground(
 
 
 def _estimated(image: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    from pymatting import estimate_foreground_ml  # noqa: PLC0415 - slow to import, not always needed
-
     height, width = alpha.shape
     scale = min(1.0, float(np.sqrt(_MEGAPIXELS * 1e6 / alpha.size)))
     if scale < 1:
         size = max(1, round(height * scale)), max(1, round(width * scale))
         image, alpha = resize(image, size), resize(alpha, size)
     with _ONE_AT_A_TIME:  # it uses all cores by itself
-        estimated = estimate_foreground_ml(image, alpha)
+        estimated = load_pymatting().estimate_foreground_ml(image, alpha)
     if scale < 1:
         estimated = cv2.resize(estimated, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(estimated, np.float32)

@@ -1,25 +1,32 @@
 """Pictures in and out: the only place where files of pixels are read and written."""
 
-from icm.images.decode import MAX_PIXELS, read_image
+from icm.images.decode import MAX_PIXELS, MAX_SIDE, image_size, read_image
 from icm.images.mask import mask_of, read_mask
-from icm.images.naming import output_path, output_stems
+from icm.images.naming import output_path, output_stems, shortened
 from icm.images.picture import Picture, PictureSource
 from icm.images.png import write_png
 from icm.images.profile import convert_colours
+from icm.images.regular import open_regular
 from icm.images.resize import resize
-from icm.images.write import written_aside
+from icm.images.write import check_writable, remove_leftovers, written_aside
 
 __all__ = [
     "MAX_PIXELS",
+    "MAX_SIDE",
     "Picture",
     "PictureSource",
+    "check_writable",
     "convert_colours",
+    "image_size",
     "mask_of",
+    "open_regular",
     "output_path",
     "output_stems",
     "read_image",
     "read_mask",
+    "remove_leftovers",
     "resize",
+    "shortened",
     "write_png",
     "written_aside",
 ]

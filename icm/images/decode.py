@@ -21,10 +21,12 @@ from icm.errors import InputError
 from icm.images.colours import picture_from_samples
 from icm.images.picture import Picture, PictureSource
 from icm.images.profile import cmyk_to_srgb, converts
+from icm.images.regular import open_regular
 
 logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 100_000_000
+MAX_SIDE = 65_535  # JPEG's own limit: a line of a hundred million pixels would pass by its area
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")  # none that starts another program
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
@@ -34,7 +36,7 @@ _HINT = "open it in a picture program and save it as PNG or JPEG"
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read_image(source: PictureSource) -> Picture:
+def read_image(source: PictureSource, *, name: str = "") -> Picture:
     """Reads a picture: upright, RGB, straight alpha, 16 bits kept.
 
     Colours stay in the file's RGB profile (see `Picture`); grey and CMYK become sRGB. Transparent
@@ -43,9 +45,10 @@ def read_image(source: PictureSource) -> Picture:
     Args:
         source: a path, the bytes of a file, a PIL image, or an array h w, h w 1, h w 3 or h w 4 of
             bool, uint8, uint16, or floats in [0, 1].
+        name: of a picture given as bytes; warnings name it, errors leave that to the caller.
 
     Raises:
-        InputError: it is missing, damaged, no picture, or above 100 megapixels.
+        InputError: it is missing, damaged, no picture, above 100 megapixels or 65535 on a side.
     """
     if isinstance(source, np.ndarray):
         _check_size(source.shape[1::-1], "the array")
@@ -53,22 +56,40 @@ def read_image(source: PictureSource) -> Picture:
     if isinstance(source, Image.Image):
         return _from_pillow(source, None, getattr(source, "filename", ""))
     if isinstance(source, bytes):
-        return _from_file(io.BytesIO(source), "")
+        return _from_file(io.BytesIO(source), "", name)
     if not isinstance(source, str | Path):
         raise InputError(
             f"{type(source).__name__} is no picture: give a path, bytes, a PIL image or an array"
         )
     path = Path(source)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _from_file(file, str(path))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot read {path}: {reason}; check the path") from error
+        raise InputError(_unreadable(path, error)) from error
 
 
-def _from_file(file: BinaryIO, name: str) -> Picture:
-    label = name or "the picture"
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of a picture file as it is stored, from its header alone.
+
+    Raises:
+        InputError: it is missing, no picture, above 100 megapixels or 65535 on a side.
+    """
+    try:
+        with open_regular(Path(path)) as file:
+            image = _opened(file, str(path))
+    except (OSError, ValueError) as error:
+        raise InputError(_unreadable(path, error)) from error
+    _check_size(image.size, str(path))
+    return image.size[1], image.size[0]
+
+
+def _from_file(file: BinaryIO, name: str, called: str = "") -> Picture:
+    return _from_pillow(_opened(file, name or "the picture"), file, name, called)
+
+
+def _opened(file: BinaryIO, label: str) -> Image.Image:
+    """A picture of which the header is read, the pixels not yet."""
     start = file.read(16)
     if not start:
         raise InputError(f"{label} is empty: copy or download it again")
@@ -78,24 +99,23 @@ def _from_file(file: BinaryIO, name: str) -> Picture:
         _enable_heif(label)
         formats = ("HEIF",)
     try:
-        image = Image.open(file, formats=formats)
+        return Image.open(file, formats=formats)
     except Image.DecompressionBombError as error:
         raise InputError(f"{label} is too large: {_limit()}") from error
     except UnidentifiedImageError as error:
         raise InputError(f"{label} is no picture, or a damaged one: {_HINT}") from error
     except Exception as error:  # decoders raise anything on damaged bytes
         raise InputError(_damaged(label, error)) from error
-    return _from_pillow(image, file, name)
 
 
-def _from_pillow(image: Image.Image, file: BinaryIO | None, name: str) -> Picture:
+def _from_pillow(image: Image.Image, file: BinaryIO | None, name: str, called: str = "") -> Picture:
     label = name or "the picture"
     _check_size(image.size, label)
     try:
         deep = file is not None and _has_deep_colours(image)
         image.load()
         profile = image.info.get("icc_profile")
-        orientation = _orientation(image, label)
+        orientation = _orientation(image, called or label)
         if deep and file is not None:
             samples = _decode_deep(file)
         elif image.mode == "CMYK":
@@ -103,7 +123,7 @@ def _from_pillow(image: Image.Image, file: BinaryIO | None, name: str) -> Pictur
             samples, profile = np.asarray(cmyk_to_srgb(image, usable)), None
         else:
             samples = _decoded(image)
-        return picture_from_samples(_upright(samples, orientation), profile, name)
+        return picture_from_samples(_upright(samples, orientation), profile, name or called)
     except InputError as error:
         raise InputError(f"{label}: {error}") from error
     except Exception as error:  # decoders raise anything on damaged bytes
@@ -184,12 +204,18 @@ def _enable_heif(label: str) -> None:
 
 def _check_size(size: tuple[int, ...], label: str) -> None:
     width, height = (*size, 1, 1)[:2]
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise InputError(f"{label} has {width} x {height} pixels: {_limit()}")
 
 
 def _limit() -> str:
-    return f"at most {MAX_PIXELS // 1_000_000} megapixels are taken, make it smaller"
+    megapixels = MAX_PIXELS // 1_000_000
+    return f"at most {megapixels} megapixels and {MAX_SIDE} on a side are taken, make it smaller"
+
+
+def _unreadable(path: str | Path, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or error
+    return f"cannot read {path}: {reason}; check the path"
 
 
 def _damaged(label: str, error: Exception) -> str:

@@ -6,12 +6,19 @@ the place of another.
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from icm.errors import InputError
+from icm.printable import path_text
+
+# Systems allow 255 bytes a name; the longest ending is `.composite.png`.
+_MOST_BYTES = 255 - 14
+_HASH_DIGITS = 12
+_ENDING = ".png"
 
 
 def output_stems(
@@ -20,8 +27,9 @@ def output_stems(
     """Names of the results of targets, relative to the output folder, all different.
 
     A result keeps its target's place below `root`, without the extension; where two targets of
-    one folder would then share a name both keep their extension, and a target given twice gets a
-    number (`b-2`).
+    one folder would then share a name, or a folder of results has the name of a result, they keep
+    their extension, and a target given twice gets a number (`b-2`). Names too long for their
+    endings are cut and get a hash, and bytes that are no text are spelt out.
 
     Args:
         targets: all targets of a run, as paths or as the bare names of uploads.
@@ -44,36 +52,75 @@ def output_stems(
     for path in paths:
         if not path.is_relative_to(top) or path == top:
             raise InputError(f"{path} does not lie in {top}: give the folder that it lies in")
-    names = [path.relative_to(top) for path in paths]
-    return _numbered(names, _distinct_stems(set(names)))
+    names = [PurePath(path_text(path.relative_to(top))) for path in paths]
+    folders = _picture_folders(names)
+    return _numbered(names, _distinct_stems(set(names), folders), folders)
+
+
+def shortened(stem: PurePath) -> PurePath:
+    """The stem itself, or one with a hash that leaves room for the endings of results."""
+    encoded = stem.name.encode("utf-8", "surrogateescape")
+    if len(encoded) <= _MOST_BYTES:
+        return stem
+    mark = f"~{hashlib.sha256(encoded).hexdigest()[:_HASH_DIGITS]}"
+    return stem.with_name(encoded[: _MOST_BYTES - len(mark)].decode("utf-8", "ignore") + mark)
 
 
 def output_path(folder: str | Path, stem: PurePath, kind: str) -> Path:
     """The file for one kind of result, as `alpha` or `cutout`."""
-    return Path(folder) / stem.with_name(f"{stem.name}.{kind}.png")
+    return Path(folder) / stem.with_name(f"{stem.name}.{kind}{_ENDING}")
 
 
-def _distinct_stems(names: set[PurePath]) -> dict[PurePath, PurePath]:
-    """The stem of each name: without its extension, unless that is another's stem too."""
-    stems = {name: name.with_suffix("") for name in names}
+_Folders = Mapping[PurePath, set[str]]  # names of sub-folders that end like results, by folder
+
+
+def _picture_folders(names: Iterable[PurePath]) -> _Folders:
+    found: defaultdict[PurePath, set[str]] = defaultdict(set)
+    for folder in {parent for name in names for parent in name.parents}:
+        if folder.name.endswith(_ENDING):
+            found[folder.parent].add(folder.name)
+    return found
+
+
+def _is_a_folders(stem: PurePath, folders: _Folders) -> bool:
+    """Whether a result of this stem may have the name of a folder of results."""
+    start = f"{stem.name}."
+    return any(
+        name.startswith(start) and name[len(start) : -len(_ENDING)].strip(".")
+        for name in folders.get(stem.parent, ())
+    )
+
+
+def _distinct_stems(names: set[PurePath], folders: _Folders) -> dict[PurePath, PurePath]:
+    """The stem of each name: without its extension, unless that is taken."""
+    stems = {name: shortened(name.with_suffix("")) for name in names}
     while True:
         count = Counter(stems.values())
-        clashing = [name for name in names if count[stems[name]] > 1 and stems[name] != name]
+        clashing = [
+            name
+            for name in names
+            if stems[name] != shortened(name)
+            and (count[stems[name]] > 1 or _is_a_folders(stems[name], folders))
+        ]
         if not clashing:
             return stems
-        stems.update({name: name for name in clashing})
+        stems.update({name: shortened(name) for name in clashing})
 
 
-def _numbered(names: list[PurePath], stems: dict[PurePath, PurePath]) -> list[PurePath]:
-    """The stems in order, with a number added from the second time on that a name comes."""
+def _numbered(
+    names: list[PurePath], stems: dict[PurePath, PurePath], folders: _Folders
+) -> list[PurePath]:
+    """The stems in order, with a number where a name comes again or is still a folder's."""
     result: list[PurePath] = []
     taken = set(stems.values())
-    for index, name in enumerate(names):
+    seen: set[PurePath] = set()
+    for name in names:
         stem = stems[name]
         number = 2
-        while name in names[:index] and stem in taken:
-            stem = stem.with_name(f"{stems[name].name}-{number}")
+        while (name in seen and stem in taken) or _is_a_folders(stem, folders):
+            stem = shortened(stems[name].with_name(f"{stems[name].name}-{number}"))
             number += 1
+        seen.add(name)
         taken.add(stem)
         result.append(stem)
     return result

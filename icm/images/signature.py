@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from icm.images.regular import open_regular
+
 _KINDS = (
     (0, b"\xff\xd8\xff", "a JPEG picture"),
     (0, b"\x89PNG", "a PNG picture"),
@@ -29,9 +31,9 @@ def file_kind(path: Path) -> str | None:
     if path.is_dir():
         return "a folder"
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(_LONGEST)
-    except OSError:
+    except (OSError, ValueError):
         return None
     if not head:
         return "an empty file"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +18,11 @@ from torch import Tensor
 from icm.errors import InputError, OutputError
 from icm.images import written_aside
 from icm.images.signature import file_kind
+from icm.printable import visible
 from icm.results.network import Example, Features
 
 FORMAT = 1
+_MOST = 10_000  # photographs, or maps of one
 SUFFIX = ".icmref"
 
 
@@ -70,7 +74,7 @@ class Reference:
             tensors[f"{index}.mask"] = example.mask_b1hw
             for level, map_bchw in enumerate(example.features.maps):
                 tensors[f"{index}.map.{level}"] = map_bchw
-        header = {
+        header: dict[str, object] = {
             "format_version": FORMAT,
             "model": self.model,
             "fingerprint": self.fingerprint,
@@ -79,6 +83,7 @@ class Reference:
             "maps": len(self.examples[0].features.maps),
         }
         contiguous = {name: value.contiguous() for name, value in tensors.items()}
+        header["sha256"] = _checksum(header, contiguous)
         with written_aside(path) as file:
             file.write(save(contiguous, metadata={"icmref": json.dumps(header)}))
         return path
@@ -91,13 +96,13 @@ class Reference:
             InputError: the file is missing, damaged, no reference, or of a newer format.
         """
         path = Path(path)
-        if not path.is_file():
+        if not _is_file(path):
             raise InputError(f"there is no reference file {path}: make one with 'icm reference'")
         try:
             with safe_open(path, "pt") as file:
                 header = json.loads((file.metadata() or {})["icmref"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
+        except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
             kind = file_kind(path)
             found = "" if kind is None else f" but {kind}"
             raise InputError(
@@ -110,7 +115,17 @@ class Reference:
                 f"{path} has reference format {header.get('format_version')}, this version reads "
                 f"{FORMAT}: make it again with 'icm reference'"
             )
+        # Files of the first versions have no checksum.
+        if "sha256" in header and header["sha256"] != _checksum(header, tensors):
+            raise InputError(f"{path} is damaged: make it again with 'icm reference'")
         return _assembled(header, tensors, path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name or a folder that cannot be looked at
+        return False
 
 
 def check_model(reference: Reference, model: str, fingerprint: str) -> None:
@@ -128,23 +143,70 @@ def check_model(reference: Reference, model: str, fingerprint: str) -> None:
     )
 
 
-def _assembled(header: dict[str, object], tensors: dict[str, Tensor], path: Path) -> Reference:
+def _checksum(header: Mapping[str, object], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the rest of the header and of all tensors, their names, types and shapes."""
+    rest = {key: value for key, value in header.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _assembled(
+    header: Mapping[str, object], tensors: Mapping[str, Tensor], path: Path
+) -> Reference:
     try:
-        count, levels = int(str(header["references"])), int(str(header["maps"]))
-        examples = tuple(
-            Example(
-                Features(
-                    tensors[f"{index}.image"],
-                    tuple(tensors[f"{index}.map.{level}"] for level in range(levels)),
-                ),
-                tensors[f"{index}.mask"],
-            )
-            for index in range(count)
+        count, levels, photographs = (
+            _whole(header[key]) for key in ("references", "maps", "photographs")
         )
-        photographs = int(str(header["photographs"]))
-        thumbnails = tuple(tensors[f"{index}.thumbnail"].numpy() for index in range(photographs))
-        if not examples or not thumbnails:
-            raise ValueError("no photographs")
-        return Reference(examples, thumbnails, str(header["model"]), str(header["fingerprint"]))
+        examples = tuple(_example(tensors, index, levels) for index in range(count))
+        thumbnails = tuple(_thumbnail(tensors, index) for index in range(photographs))
+        if len({_channels(example) for example in examples}) != 1:
+            raise ValueError("examples of different models")
+        return Reference(
+            examples, thumbnails, _printed(header["model"]), _printed(header["fingerprint"])
+        )
     except (KeyError, ValueError) as error:
         raise InputError(f"{path} is damaged: make it again with 'icm reference'") from error
+
+
+def _example(tensors: Mapping[str, Tensor], index: int, levels: int) -> Example:
+    image_b3hw, mask_b1hw = tensors[f"{index}.image"], tensors[f"{index}.mask"]
+    maps = tuple(tensors[f"{index}.map.{level}"] for level in range(levels))
+    for value in (image_b3hw, mask_b1hw, *maps):
+        plain = value.dtype == torch.float32 and value.ndim == 4 and value.shape[0] == 1
+        if not plain or not value.numel() or not value.isfinite().all():
+            raise ValueError("no map of one picture")
+    if image_b3hw.shape[1] != 3 or mask_b1hw.shape[1] != 1:
+        raise ValueError("other channels than a picture and a mask have")
+    if (
+        image_b3hw.shape[2:] != mask_b1hw.shape[2:]
+        or not 0 <= mask_b1hw.min() <= mask_b1hw.max() <= 1
+    ):
+        raise ValueError("no mask of this picture")
+    return Example(Features(image_b3hw, maps), mask_b1hw)
+
+
+def _thumbnail(tensors: Mapping[str, Tensor], index: int) -> NDArray[np.uint8]:
+    value = tensors[f"{index}.thumbnail"]
+    if value.dtype != torch.uint8 or value.ndim != 3 or value.shape[2] != 4 or not value.numel():
+        raise ValueError("no picture with alpha")
+    thumbnail: NDArray[np.uint8] = value.numpy()
+    return thumbnail
+
+
+def _channels(example: Example) -> tuple[int, ...]:
+    return tuple(map_bchw.shape[1] for map_bchw in example.features.maps)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 < value <= _MOST:
+        raise ValueError("no sensible number")
+    return value
+
+
+def _printed(value: object) -> str:
+    if not isinstance(value, str) or visible(value, one_line=True) != value:
+        raise ValueError("no name")
+    return value

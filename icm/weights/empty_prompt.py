@@ -8,18 +8,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from icm.config.home import cache_root
-from icm.errors import WeightsError
+from icm.errors import OutputError, WeightsError
+from icm.images import remove_leftovers, written_aside
 
 log = logging.getLogger(__name__)
 
@@ -144,14 +143,9 @@ def _read(path: Path) -> Tensor:
 def _keep(path: Path, prompt: Tensor) -> Tensor:
     """Writes the embedding for the next time; a cache that cannot be written is only slower."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-        os.close(handle)
-        try:
-            save_file({NAME: prompt.contiguous()}, name)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("cannot keep the prompt's embedding in %s: %s", path.parent, error)
+        remove_leftovers(path.parent)
+        with written_aside(path) as file:
+            file.write(save({NAME: prompt.contiguous()}))
+    except OutputError as error:
+        log.warning("the prompt's embedding is not kept: %s", error)
     return prompt

@@ -7,25 +7,29 @@ tensors and containers from it and refuses everything else, so no code of the fi
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import tempfile
-import zipfile
+import re
+import warnings
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from icm.errors import OutputError, WeightsError
+from icm.errors import WeightsError
+from icm.images import remove_leftovers, written_aside
 from icm.images.signature import file_kind
+from icm.printable import visible
 from icm.weights.hashes import sha256_of
+from icm.weights.tensors import is_plain
 
 PREFIX = "in_context_decoder."
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+_CALLS = re.compile(r"(?:GLOBAL|global|class|function) ([\w.]+\.\w+)")
+_COUNT = "num_batches_tracked"
+STATISTICS = ("running_mean", "running_var", _COUNT)
 
 
 @dataclass(frozen=True)
@@ -107,21 +111,25 @@ def _read_state(source: Path) -> dict[str, Tensor]:
     if source.suffix == ".safetensors":
         try:
             tensors: dict[str, Tensor] = load_file(source)
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise WeightsError(f"{source} is damaged: get it again ({error})") from error
         return tensors
     try:
-        content = torch.load(source, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch asks to report files of other kinds to it
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        wanted = _CALLS.search(str(error))
+        what = f" It wants to call {wanted[1]}." if wanted else ""
         raise WeightsError(
             f"{source} was refused: it holds more than tensors, or is no checkpoint at all. Code "
-            "in it was not run. If it is the authors' file, save its 'state_dict' alone on a "
-            f"machine where you trust it, and import that. ({' '.join(str(error).split())[:200]})"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            f"in it was not run.{what} If it is the authors' file, save its 'state_dict' alone on "
+            "a machine where you trust it, and import that"
+        ) from error  # torch's own words are advice to run the code all the same
+    except Exception as error:  # the reader raises anything on damaged bytes
         raise WeightsError(
             f"{source} cannot be read as a checkpoint: incomplete or damaged, get it again "
-            f"({' '.join(str(error).split())[:200]})"
+            f"({type(error).__name__})"
         ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(
@@ -138,9 +146,11 @@ def _faults(tensors: dict[str, Tensor]) -> list[str]:
     for name, value in tensors.items():
         expected = shapes.get(name)
         if expected is None:
-            faults.append(f"unexpected {name}")
+            faults.append(f"unexpected {visible(name, one_line=True)[:80]}")
         elif tuple(value.shape) != expected:
             faults.append(f"{name} has shape {tuple(value.shape)}, expected {expected}")
+        elif not is_plain(value) or (value.dtype == torch.int64) != (name.endswith(_COUNT)):
+            faults.append(f"{name} has values of another kind: {value.dtype}, {value.layout}")
         elif not value.isfinite().all():
             faults.append(f"{name} holds values that are not finite")
     return faults
@@ -148,14 +158,6 @@ def _faults(tensors: dict[str, Tensor]) -> list[str]:
 
 def _write(tensors: dict[str, Tensor], target: Path) -> None:
     metadata = {"format_version": "1", "model": "in-context matting, published head"}
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".partial")
-        os.close(handle)
-        try:
-            save_file(tensors, name, metadata=metadata)
-            Path(name).replace(target)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"cannot write {target}: {error}") from error
+    remove_leftovers(target.parent)
+    with written_aside(target) as file:
+        file.write(save(tensors, metadata=metadata))

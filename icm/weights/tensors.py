@@ -12,6 +12,9 @@ from torch import nn
 from icm.config.locate import bundled_weights
 from icm.errors import WeightsError
 from icm.images.signature import file_kind
+from icm.printable import visible
+
+_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64)
 
 
 def read_tensors(weights: str, name: str, prefix: str) -> tuple[Path, dict[str, torch.Tensor]]:
@@ -44,13 +47,25 @@ def read_tensors(weights: str, name: str, prefix: str) -> tuple[Path, dict[str, 
         )
     try:
         values = load_file(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise WeightsError(f"{path} is damaged: get it again ({error})") from error
+    for key, value in values.items():
+        if not is_plain(value) or not value.isfinite().all():
+            raise WeightsError(
+                f"{path} is damaged: get it again (the tensor '{visible(key, one_line=True)}' "
+                f"holds values of another kind, {value.dtype}, or such that are not finite)"
+            )
     return path, {
         key.removeprefix(prefix): value.float()
         for key, value in values.items()
         if key.startswith(prefix)
     }
+
+
+def is_plain(value: torch.Tensor) -> bool:
+    """Whether a tensor is one of plain numbers in memory, as weights are."""
+    dense = value.layout == torch.strided and value.device.type == "cpu"
+    return dense and not value.is_quantized and value.dtype in _TYPES
 
 
 def fill(module: nn.Module, values: dict[str, torch.Tensor], path: Path) -> None:

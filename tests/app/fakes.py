@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,3 +55,6 @@ class FakeModels:
 
     def matting(self, name: str) -> FakeMatting:
         return self._matting
+
+    def watched(self, name: str):
+        return contextlib.nullcontext()

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from app.desk import Desk, open_desk
 from app.server import build_app
@@ -24,6 +24,8 @@ SMALL = Settings(
     # Without the bundled weights the network is random: these tests are of the page, not of it.
     overrides=(*(() if BUNDLED.is_file() else ("weights=null",)), "finish.present_threshold=0.0"),
     grace=2.0,
+    client_sessions=100,  # all tests come from one address
+    client_queue=100,
 )
 QUICK = replace(SMALL, overrides=(*SMALL.overrides, "input.size=64"))
 
@@ -34,19 +36,20 @@ class Running:
 
     url: str
     desk: Desk
+    app: FastAPI
 
 
 @contextlib.contextmanager
 def running(settings: Settings, *, wait: bool = True) -> Iterator[Running]:
     """Serves a page; `wait` until its model is ready."""
-    with TemporaryDirectory() as folder, socket.socket() as listener:
-        before = os.environ.get("GRADIO_TEMP_DIR")
-        os.environ["GRADIO_TEMP_DIR"] = folder
+    with socket.socket() as listener, _environment_kept():
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         desk = open_desk(settings)
         app = build_app(desk)
-        config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app, log_level="error", timeout_graceful_shutdown=1, proxy_headers=False
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -55,14 +58,26 @@ def running(settings: Settings, *, wait: bool = True) -> Iterator[Running]:
             until(lambda: server.started)
             if wait:
                 until(lambda: httpx.get(f"{url}/healthz").status_code == 200)
-            yield Running(url, desk)
+            yield Running(url, desk, app)
         finally:
             server.should_exit = True
             thread.join(20)
-            if before is None:
-                os.environ.pop("GRADIO_TEMP_DIR", None)
+            assert not thread.is_alive(), "the page did not end"
+
+
+@contextlib.contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Gradio finds its folder in the environment; a page's own is there while it is served."""
+    names = ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE")
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
             else:
-                os.environ["GRADIO_TEMP_DIR"] = before
+                os.environ[name] = value
 
 
 def until(happened, seconds: float = 120.0) -> None:

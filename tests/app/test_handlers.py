@@ -20,7 +20,7 @@ from tests.app.pictures import disc, encoded
 def handlers(visitor):
     """Of a page with one visitor."""
     device = Device(4)
-    registry = SimpleNamespace(get=lambda token: visitor)
+    registry = SimpleNamespace(find=lambda token, session: visitor)
     yield Handlers(Desk(Settings(), registry, device, FakeModels(FakeMatting())))
     device.close()
 
@@ -35,8 +35,9 @@ def test_a_choice_makes_a_newer_state(handlers, visitor, tmp_path, widget) -> No
         add(visitor, path, name, Settings())
     items = visitor.photos if widget == "easel" else visitor.targets
     act = getattr(handlers, f"on_{widget}")
-    before = act("", gr.EventData(None, {"action": "refresh"}))
-    after = act("", gr.EventData(None, {"action": "choose", "key": items[0].key}))
+    request = SimpleNamespace(session_hash="one")
+    before = act("", gr.EventData(None, {"action": "refresh"}), request)
+    after = act("", gr.EventData(None, {"action": "choose", "key": items[0].key}), request)
     place = 0 if widget == "easel" else 1
     assert after[place]["chosen"] == items[0].key
     assert after[place]["version"] > before[place]["version"]

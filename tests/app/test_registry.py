@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 
 import pytest
 
-from app import desk
+from app import leftovers
 from app.registry import Registry
 from icm import InputError
 
@@ -21,8 +22,17 @@ def registry(tmp_path):
     made.close()
 
 
+def arrived(registry, token, session="", client="here", size=1):
+    """A visitor of whom something was kept."""
+    with registry.arriving(token, client, size) as visitor:
+        path = visitor.folder / "background"
+        path.write_bytes(bytes(size))
+        visitor.background_path = path
+    return registry.find(token, session)
+
+
 def test_visitors_have_folders_of_their_own(registry) -> None:
-    ann, bob = registry.attach(ANN, "one"), registry.attach(BOB, "two")
+    ann, bob = arrived(registry, ANN), arrived(registry, BOB)
     assert ann.folder != bob.folder
     assert registry.get(ANN) is ann
 
@@ -40,8 +50,7 @@ def test_unknown_visitors_are_told_to_reload(registry) -> None:
 
 
 def test_a_reload_keeps_everything_and_a_leave_nothing(registry) -> None:
-    ann = registry.attach(ANN, "one")
-    (ann.folder / "photo").write_bytes(b"x")
+    ann = arrived(registry, ANN, "one")
     registry.detach("one")
     assert registry.attach(ANN, "two") is ann
     registry._grace = 0.0
@@ -56,7 +65,7 @@ def test_a_reload_keeps_everything_and_a_leave_nothing(registry) -> None:
 
 
 def test_an_hour_of_silence_ends_a_visit_but_not_a_run(registry) -> None:
-    ann = registry.attach(ANN, "one")
+    ann = arrived(registry, ANN, "one")
     ann.seen -= 3700
     ann.progress.state = "working"
     registry.sweep()
@@ -79,23 +88,79 @@ def test_files_of_calls_go_after_an_hour(registry) -> None:
 
 
 def test_closing_removes_the_root(registry) -> None:
-    registry.attach(ANN, "one")
+    arrived(registry, ANN, "one")
     registry.close()
     assert not registry.root.exists()
 
 
+def test_a_page_that_was_open_before_the_first_upload_keeps_its_visitor(registry) -> None:
+    """A slow upload, or a slow machine, must not make an open page look closed."""
+    registry.attach(ANN, "one")
+    registry.attach(BOB, "two")
+    registry.detach("two")
+    ann, bob = arrived(registry, ANN), arrived(registry, BOB)
+    registry._grace = -1.0
+    registry.sweep()
+    assert registry.get(ANN) is ann
+    assert not bob.folder.exists()
+
+
+def test_a_late_request_of_a_closed_page_does_not_keep_its_visitor(registry) -> None:
+    ann = arrived(registry, ANN, "one")
+    registry.detach("one")
+    assert registry.find(ANN, "one") is ann
+    assert ann.sessions == set()
+
+
+def test_a_visitor_counts_until_the_files_are_gone(registry, monkeypatch) -> None:
+    """Whoever waits for an empty registry may look at the disk at once."""
+    ann = arrived(registry, ANN)
+    seen: list[int] = []
+    remove = shutil.rmtree
+
+    def slow(path, **options):
+        seen.append(len(registry))
+        assert not ann.folder.exists()  # moved away first: no late write can bring it back
+        remove(path, **options)
+
+    monkeypatch.setattr("app.registry.shutil.rmtree", slow)
+    registry._grace = -1.0
+    registry.sweep()
+    assert seen == [1]
+    assert len(registry) == 0
+    assert [path.name for path in registry.root.iterdir() if path.name.startswith("gone")] == []
+
+
+def test_what_was_removed_is_not_revived_by_a_late_upload(registry) -> None:
+    arrived(registry, ANN)
+    registry._grace = -1.0
+    registry.sweep()
+    with pytest.raises(InputError, match="reload"), registry.arriving(ANN, "here", 1):
+        pass
+    with pytest.raises(InputError, match="reload"):
+        registry.find(ANN)
+    assert registry.attach(ANN, "two").photos == []  # reloaded
+    arrived(registry, ANN)
+
+
 def test_what_a_killed_page_left_is_removed_by_the_next(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(desk.tempfile, "gettempdir", lambda: str(tmp_path))
+    """At once, not after a while: a page that is restarted at once must find room."""
+    monkeypatch.setattr(leftovers.tempfile, "gettempdir", lambda: str(tmp_path))
     dead, alive = (
-        tmp_path / "icm-page-dead",
-        Registry(tmp_path / "icm-page-alive", "small", keep=3600, grace=3600),
+        Registry(tmp_path / f"icm-page-{name}", "small", keep=3600, grace=3600)
+        for name in ("dead", "alive")
     )
-    dead.mkdir()
+    (dead.root / "photo").write_bytes(b"x")
+    dead._closed.set()
+    os.close(dead._claim)  # as the kernel does when a process is killed
+    young, old = tmp_path / "icm-page-young", tmp_path / "icm-page-old"
+    for folder in (young, old):
+        folder.mkdir()
     past = time.time() - 700
-    for path in (dead, alive.root):
-        os.utime(path, (past, past))
-    alive.sweep()
-    desk._remove_stale()
-    assert not dead.exists()
+    os.utime(old, (past, past))
+    leftovers.remove_leftovers()
+    assert not dead.root.exists()
     assert alive.root.exists()
+    assert young.exists()  # another page is about to lock it
+    assert not old.exists()
     alive.close()

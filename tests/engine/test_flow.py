@@ -131,22 +131,46 @@ def test_stages_overlap() -> None:
     assert len(list(work.flow().run(range(4), lambda: False))) == 4
 
 
-def test_when_asked_to_stop_it_finishes_what_it_has_and_takes_no_more() -> None:
+def test_when_asked_to_stop_it_finishes_what_is_on_the_device_and_drops_what_waits() -> None:
     asked = threading.Event()
-    taken: list[int] = []
+    work = Work(most=1)
+    predict = work.predict
 
-    def jobs() -> object:
-        for number in range(1000):
-            taken.append(number)
-            yield number
-
-    results = []
-    for result in Work().flow(ahead=4).run(jobs(), asked.is_set):  # type: ignore[arg-type]  # a generator
-        results.append(result)
-        if len(results) == 3:
+    def third(group: Sequence[int]) -> list[int | Final[str]]:
+        if 2 in group:
             asked.set()
-    assert results == [_expected(n) for n in range(len(taken))]
-    assert len(taken) < 50
+        return predict(group)
+
+    work.predict = third  # type: ignore[method-assign]  # instrumented
+    results = list(work.flow(ahead=20).run(range(1000), asked.is_set))
+    # Those that were read and skipped need no device, and are told too.
+    assert [result for result in results if "skip" not in result] == [
+        _expected(n) for n in range(3)
+    ]
+
+
+@pytest.mark.timeout(60)
+def test_when_asked_to_stop_only_what_threads_have_at_hand_is_written() -> None:
+    asked, begun = threading.Event(), threading.Event()
+    work = Work(most=1)
+    predict, write = work.predict, work.write
+
+    def tenth(group: Sequence[int]) -> list[int | Final[str]]:
+        if 9 in group:
+            begun.wait()
+            asked.set()
+        return predict(group)
+
+    def slow(item: int) -> str:
+        begun.set()
+        asked.wait()
+        return write(item)
+
+    work.predict, work.write = tenth, slow  # type: ignore[method-assign]  # instrumented
+    results = list(work.flow(ahead=20).run(range(1000), asked.is_set))
+    # Three writers have the first three at hand; 5 and 6 are done without being written.
+    assert results[:5] == [_expected(n) for n in (0, 1, 2, 5, 6)]
+    assert all("skip" in result for result in results[5:])
 
 
 @pytest.mark.timeout(60)

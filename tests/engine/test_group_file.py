@@ -109,7 +109,7 @@ _REFERENCE = [{"image": "r.jpg", "mask": "m.png"}]
         ("g.json", "{", "not valid JSON"),
         ("g.json", {"groups": {}}, "expected"),
         ("g.json", [], "no groups"),
-        ("g.json", [{"references": _REFERENCE, "targets": ["a"]}], "KeyError: 'name'"),
+        ("g.json", [{"references": _REFERENCE, "targets": ["a"]}], "name is .*: Field required"),
         ("g.json", [{"name": "x", "references": [], "targets": ["a"]}], "'x' has no reference"),
         ("g.json", [{"name": "x", "references": _REFERENCE, "targets": []}], "'x' has no target"),
         ("g.json", [{"name": "../x", "references": _REFERENCE, "targets": ["a"]}], "folder's name"),

@@ -149,7 +149,7 @@ def test_pictures_are_done_as_they_arrive(request_of: Requests, tmp_path: Path) 
     summary = watch_folder(
         request,
         tmp_path / "out",
-        lambda: find_pictures(request.root, request.config.search),
+        lambda missed: find_pictures(request.root, request.config.search, missed=missed),
         stop,
         Arriving(),
     )

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from icm.engine.signals import Stop, stops_on_signals
+from icm.engine.signals import Stop, interrupted_by_termination, stops_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -34,3 +34,22 @@ def test_waiting_ends_when_asked() -> None:
         finally:
             signal.signal(signal.SIGALRM, before)
     assert stop.asked
+
+
+def test_before_a_run_begins_a_termination_interrupts_like_ctrl_c() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), interrupted_by_termination():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_second_signal_is_remembered_as_insisting() -> None:
+    stop = Stop()
+    with pytest.raises(KeyboardInterrupt), stops_on_signals(stop):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        assert (stop.asked, stop.insisted) == (True, False)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+    assert stop.insisted

@@ -16,7 +16,9 @@ class Place:
         self.folder = folder
         self.time = 100.0
         self.arrivals = Arrivals(
-            lambda: sorted(folder.glob("*.png")), WatchConfig(settle=3), clock=lambda: self.time
+            lambda missed: sorted(folder.glob("*.png")),
+            WatchConfig(settle=3),
+            clock=lambda: self.time,
         )
 
     def write(self, name: str, content: bytes) -> None:
@@ -83,5 +85,5 @@ def test_a_file_that_goes_and_comes_back_is_given_again(tmp_path: Path) -> None:
 
 
 def test_a_file_that_vanishes_between_listing_and_looking_is_no_trouble(tmp_path: Path) -> None:
-    arrivals = Arrivals(lambda: [tmp_path / "gone.png"], WatchConfig())
+    arrivals = Arrivals(lambda _missed: [tmp_path / "gone.png"], WatchConfig())
     assert arrivals.look() == ()

@@ -30,6 +30,9 @@ class Child:
         clock_jumps: the wall clock shows another year every time.
         vanishing: a file that is removed when the first one is read.
         slow_reading: seconds that each reading takes longer.
+        signal_after: the process terminates itself politely when so many targets are done.
+        unlistable: a folder that cannot be listed.
+        temporary: the folder for temporary files.
     """
 
     words: tuple[str, ...]
@@ -39,6 +42,9 @@ class Child:
     clock_jumps: bool = False
     vanishing: str = ""
     slow_reading: float = 0.0
+    signal_after: int = 0
+    unlistable: str = ""
+    temporary: str = ""
 
 
 class Server:

@@ -9,6 +9,7 @@ on the input, answers lines of JSON on the output:
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ import random
 import resource
 import signal
 import sys
+import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +26,7 @@ from typing import Any
 import pymatting  # noqa: F401 - loaded for the children
 import torch
 
+import icm.cli.batch
 import icm.engine
 import icm.engine.ledger
 import icm.matting
@@ -77,6 +80,12 @@ def _prepare(child: dict[str, Any]) -> None:
         _remove_when_first_read(Path(child["vanishing"]))
     if child["slow_reading"]:
         _read_slowly(child["slow_reading"])
+    if child["signal_after"]:
+        _terminate_after(child["signal_after"])
+    if child["temporary"]:
+        tempfile.tempdir = child["temporary"]
+    if child["unlistable"]:
+        _refuse_listing(child["unlistable"])
 
 
 def _die_before_rename(count: int) -> None:
@@ -124,6 +133,29 @@ def _read_slowly(seconds: float) -> None:
         return real(self)
 
     Path.read_bytes = read_bytes  # type: ignore[method-assign]  # in this process only
+
+
+def _terminate_after(count: int) -> None:
+    real, calls = icm.cli.batch._Shown.advance, itertools.count(1)
+
+    def advance(self: Any, outcome: Any) -> None:
+        real(self, outcome)
+        if next(calls) == count:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    icm.cli.batch._Shown.advance = advance  # type: ignore[method-assign]  # in this process only
+
+
+def _refuse_listing(folder: str) -> None:
+    """As without permission, which root always has."""
+    real = os.scandir
+
+    def scandir(place: Any = ".") -> Any:
+        if os.fspath(place) == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        return real(place)
+
+    os.scandir = scandir  # type: ignore[assignment]  # in this process only
 
 
 if __name__ == "__main__":

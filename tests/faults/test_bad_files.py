@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from icm.engine import read_entries
 from tests.engine.tiny import hashes, paint
@@ -113,3 +114,13 @@ def test_a_picture_of_just_a_hundred_megapixels_is_done(runs: Runs) -> None:
     assert runs.run(targets, out, "--save", "alpha") == 0, runs.printed(out)
     width, height = struct.unpack(">II", (out / "large.alpha.png").read_bytes()[16:24])
     assert (width, height) == (100_000, 1_000)
+
+
+def test_a_warning_names_its_file(runs: Runs) -> None:
+    """Of a colour profile that is damaged, where the picture itself is not."""
+    targets = runs.targets("in", 1)
+    with Image.open(paint(targets / "profile.png")) as picture:
+        picture.save(targets / "profile.png", icc_profile=b"no profile at all")
+    out = runs.folder / "out"
+    assert runs.run(targets, out) == 0, runs.printed(out)
+    assert "icm: profile.png: its colour profile is damaged" in runs.printed(out)

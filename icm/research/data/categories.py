@@ -79,7 +79,7 @@ def garments(pictures: TrainingPictures) -> tuple[Garment, ...]:
         return ()
     try:
         names = list(json.loads(path.read_text(encoding="utf-8"))["labels"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: expected an object with a list 'labels'") from error
     shares = [_label_shares(picture) for picture in labelled]
     result = []

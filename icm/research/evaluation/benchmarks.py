@@ -91,7 +91,7 @@ def _classes(folder: Path, classes: str | Path | None) -> Callable[[str], str]:
         names = {Path(name).stem: _class_name(entry) for name, entry in entries.items()}
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: expected an object of file names and classes") from error
 
     def group_of(stem: str) -> str:

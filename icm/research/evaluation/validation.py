@@ -59,7 +59,7 @@ def read_validation(folder: str | Path) -> ValidationSet:
         absent = tuple(_absent(root, by_name, entry) for entry in content.get("absent", ()))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise InputError(f"{path} is no list of groups: {error!r}") from error
     if not groups:
         raise InputError(f"{path} holds no groups")

@@ -79,7 +79,7 @@ def read_evaluation(path: Path) -> Mapping[str, Any]:
         complete = all("rows" in part and "name" in part for part in report["parts"])
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is no report.json of 'icm evaluate': {error!r}") from error
     if found != EVALUATION_FORMAT or not complete:
         raise InputError(

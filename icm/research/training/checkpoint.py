@@ -29,8 +29,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True)
-    except Exception as error:
-        raise WeightsError(f"{path} cannot be read as a checkpoint: {error}") from error
+    except OSError as error:
+        raise WeightsError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+    except Exception as error:  # torch's own words are advice to run the code of the file
+        raise WeightsError(
+            f"{path} cannot be read as a checkpoint: it is damaged, or holds more than tensors and "
+            f"plain values; code in it was not run ({type(error).__name__})"
+        ) from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path} is no checkpoint of this program")
     if state.get("format_version") != FORMAT:
         found = state.get("format_version")
         raise WeightsError(f"{path} has checkpoint format {found}, this version reads {FORMAT}")

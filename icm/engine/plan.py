@@ -184,15 +184,12 @@ def _stale(
         return tuple(wanted), "failed before"
     if entry.input is None or entry.input.sha256 != found.sha256:
         return tuple(wanted), "changed"
-    other = tuple(
-        kind
-        for kind, settings in wanted.items()
-        if kind not in entry.outputs or entry.outputs[kind].settings != settings
-    )
+    other = tuple(kind for kind, settings in wanted.items() if entry.settings(kind) != settings)
     gone = tuple(
         kind
         for kind in wanted
-        if kind not in other and not _is_whole(folder, entry.outputs[kind].file, entry, kind)
+        if kind not in (*other, *entry.withheld)
+        and not _is_whole(folder, entry.outputs[kind].file, entry, kind)
     )
     stale = tuple(kind for kind in wanted if kind in other or kind in gone)
     reason = "other settings" if other else "results missing" if gone else "up to date"

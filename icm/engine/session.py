@@ -186,7 +186,9 @@ def _ended(tally: Tally, run: LocalRun, ledger: Ledger, stop: Stop) -> Summary:
     try:
         ledger.end(
             {
+                "doubtful": summary.doubtful,
                 "done": summary.done,
+                "skipped": summary.skipped,
                 "unchanged": summary.unchanged,
                 "failed": len(summary.failed),
                 "seconds": summary.seconds,

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from icm import InputError, Matting, Reference
+from icm import InputError, Matte, Matting, Reference
 
 from .bundle import stems_of
 from .desk import Desk
 from .handlers import refusing
 from .uploads import check_size
-from .words import told
+from .words import ABSENT, absent_of, told
 
 SUFFIX = ".icmref"
 _FILES = ("alpha", "cutout")
@@ -54,8 +54,13 @@ class Endpoints:
 
     @refusing
     def matte(
-        self, target: str, reference: str, mask: str | None = None, model: str = ""
-    ) -> tuple[str, str, dict[str, Any]]:
+        self,
+        target: str,
+        reference: str,
+        mask: str | None = None,
+        model: str = "",
+        absent: str = "keep",
+    ) -> tuple[str | None, str | None, dict[str, Any]]:
         """Finds a reference's object in a picture and cuts it out with soft edges.
 
         Args:
@@ -63,24 +68,34 @@ class Endpoints:
             reference: A reference file (.icmref), or a photo of the object.
             mask: Where reference is a photo: a picture of its size, white on the object.
             model: Name of the model, as 'small'; empty takes the server's own.
+            absent: Where the object is maybe not in the picture: keep the matte, make it empty, or
+                skip it.
 
         Returns:
-            The alpha matte, the cut-out, and whether the object was found, with the confidence.
+            The alpha matte and the cut-out (none where skipped), and a report: whether the object
+            is likely to be in the picture, and the confidence, which says how likely.
         """
+        choice = absent_of(absent)
 
-        def work(matting: Matting) -> tuple[str, str, dict[str, Any]]:
+        def work(matting: Matting) -> tuple[str | None, str | None, dict[str, Any]]:
             made = self._reference(matting, reference, mask)
             check_size(Path(target), self._desk.settings)
-            matte = matting(target, made)
+            matte = matting(target, made, absent=choice)
             stem = PurePath(target).stem
-            alpha, cutout = matte.save(self._folder(), stem, _FILES)
-            return str(alpha), str(cutout), _report(matte.present, matte.confidence)
+            files = [str(path) for path in matte.save(self._folder(), stem, _FILES)]
+            alpha, cutout = files or (None, None)
+            return alpha, cutout, _report(matte)
 
         return self._on_device(work, model)
 
     @refusing
     def batch(
-        self, targets: list[str], reference: str, mask: str | None = None, model: str = ""
+        self,
+        targets: list[str],
+        reference: str,
+        mask: str | None = None,
+        model: str = "",
+        absent: str = "keep",
     ) -> tuple[list[str], list[dict[str, Any]]]:
         """Cuts a reference's object out of many pictures; one that fails does not stop the rest.
 
@@ -89,11 +104,15 @@ class Endpoints:
             reference: A reference file (.icmref), or a photo of the object.
             mask: Where reference is a photo: a picture of its size, white on the object.
             model: Name of the model, as 'small'; empty takes the server's own.
+            absent: Where the object is maybe not in a picture: keep the matte, make it empty, or
+                skip it.
 
         Returns:
-            Alpha matte and cut-out of each picture that did not fail, and a report for each
-            picture: its name, whether the object was found, the confidence, or the error.
+            Alpha matte and cut-out of each picture that neither failed nor was skipped, and a
+            report for each: its name, whether the object is likely to be in it, the confidence,
+            which says how likely, or the error.
         """
+        choice = absent_of(absent)
         if not targets:
             raise InputError("no picture was given")
 
@@ -108,9 +127,9 @@ class Endpoints:
             ):
                 try:
                     check_size(Path(target), self._desk.settings)
-                    matte = matting(target, made)
+                    matte = matting(target, made, absent=choice)
                     files += [str(path) for path in matte.save(folder, stem, _FILES)]
-                    report = _report(matte.present, matte.confidence)
+                    report = _report(matte)
                 except Exception as error:
                     report = {"error": told(error, Path(target), name)}
                 reports.append({"name": name, **report})
@@ -148,13 +167,14 @@ def add_endpoints(desk: Desk) -> None:
         photo, mask = gr.File(label="photo"), gr.File(label="mask")
         pictures = gr.File(label="targets", file_count="multiple")
         model = gr.Textbox("", label="model")
+        absent = gr.Radio(list(ABSENT), value="keep", label="absent")
         file, alpha = gr.File(label="reference file"), gr.File(label="alpha")
         cutout, files = gr.File(label="cut-out"), gr.File(label="files", file_count="multiple")
         report, reports = gr.JSON(label="report"), gr.JSON(label="reports")
     for function, inputs, outputs in (
         (endpoints.reference, [photo, mask, model], file),
-        (endpoints.matte, [picture, reference, mask, model], [alpha, cutout, report]),
-        (endpoints.batch, [pictures, reference, mask, model], [files, reports]),
+        (endpoints.matte, [picture, reference, mask, model, absent], [alpha, cutout, report]),
+        (endpoints.batch, [pictures, reference, mask, model, absent], [files, reports]),
     ):
         caller.click(
             function,
@@ -166,5 +186,6 @@ def add_endpoints(desk: Desk) -> None:
         )
 
 
-def _report(present: bool, confidence: float) -> dict[str, Any]:
-    return {"present": present, "confidence": round(confidence, 4)}
+def _report(matte: Matte) -> dict[str, Any]:
+    skipped = {"skipped": True} if matte.skipped else {}
+    return {"present": matte.present, "confidence": round(matte.confidence, 4), **skipped}

@@ -21,6 +21,7 @@ from .models import Choice
 from .results import colour_of
 from .views import command_line, easel_view, tray_view, viewer_view
 from .visitor import Visitor
+from .words import absent_of
 
 EXAMPLE = ("cheetah1.jpg", "cli/cheetah1.mask.png")
 EXAMPLE_TARGETS = ("lion.jpg", "cheetah.jpg", "tower.jpg")
@@ -58,8 +59,9 @@ class Handlers:
     def attach(self, token: str, request: gr.Request) -> Values:
         """A page was opened or reloaded: gives it its visitor's state."""
         visitor = self._desk.registry.attach(token, request.session_hash or "")
-        choice = gr.update(value=visitor.model)
-        return [visitor.token, choice, self.describe(visitor.model), *self._screen(visitor)]
+        choice, absent = gr.update(value=visitor.model), gr.update(value=visitor.absent)
+        words = self.describe(visitor.model)
+        return [visitor.token, choice, absent, words, *self._screen(visitor)]
 
     def detach(self, request: gr.Request) -> None:
         """A page was closed."""
@@ -115,16 +117,18 @@ class Handlers:
         return self._screen(visitor)
 
     @refusing
-    def start(self, token: str) -> Values:
+    def start(self, token: str, absent: str = "keep") -> Values:
         """Mattes all pictures that wait."""
         visitor = self._desk.registry.get(token)
+        _choose_absent(visitor, absent)
         runs.start(visitor, self._desk.device, self._desk.models)
         return self._screen(visitor)
 
     @refusing
-    def again(self, token: str) -> Values:
+    def again(self, token: str, absent: str = "keep") -> Values:
         """Mattes every picture anew, for instance with better marks."""
         visitor = self._desk.registry.get(token)
+        _choose_absent(visitor, absent)
         keys = [target.key for target in visitor.targets]
         runs.start(visitor, self._desk.device, self._desk.models, keys)
         return self._screen(visitor)
@@ -210,6 +214,12 @@ class Handlers:
         copy.unlink()
         for target in EXAMPLE_TARGETS:
             uploads.add_target(visitor, _copied(Path(get_image(target)), visitor), target, settings)
+
+
+def _choose_absent(visitor: Visitor, name: str) -> None:
+    """Keeps what the next run does with pictures that the object may be missing from."""
+    with visitor.lock:
+        visitor.absent = absent_of(name)
 
 
 def _copied(path: Path, visitor: Visitor) -> Path:

@@ -122,11 +122,12 @@ def _matte(visitor: Visitor, matting: Matting, reference: Reference, target: Tar
         target.state = "working"
         visitor.changed()
     try:
-        matte = matting(target.path, reference)
+        matte = matting(target.path, reference, absent=visitor.absent)
         folder = target.path.parent
         write_results(matte, folder)
         target.confidence = matte.confidence
-        target.results = folder
+        target.results = None if matte.skipped else folder
+        target.reason = "Skipped, as you chose." if matte.skipped else ""
         target.version += 1
         target.state = "done" if matte.present else "absent"
     except Exception as error:

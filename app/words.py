@@ -1,13 +1,36 @@
-"""What a visitor is told of an error: its words, without the server's paths."""
+"""Words for a visitor: choices, and errors without the server's paths."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
-from icm import IcmError
+from icm import Absent, IcmError, InputError
+
+MAYBE = "maybe not in this picture"
+ABSENT: dict[Absent, str] = {
+    "keep": "Keep its cut-out",
+    "empty": "Leave it empty",
+    "skip": "Skip the picture",
+}
+ABOUT_CONFIDENCE = (
+    "The percentage beside a result says how likely the object is in the picture, not how good the "
+    "cut-out is."
+)
 
 logger = logging.getLogger(__name__)
+
+
+def absent_of(name: str) -> Absent:
+    """What becomes of pictures that the object may be missing from, by its name.
+
+    Raises:
+        InputError: there is no such choice.
+    """
+    for choice in ABSENT:
+        if choice == name:
+            return choice
+    raise InputError(f"'{name[:20]}' is no choice: use {', '.join(ABSENT)}")
 
 
 def told(error: Exception, path: Path | None = None, name: str = "the file") -> str:

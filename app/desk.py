@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .device import Device
 from .models import Models
+from .queue import Device
 from .registry import Registry
 from .settings import Settings
 

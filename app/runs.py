@@ -7,8 +7,8 @@ import time
 
 from icm import InputError, Matting, Reference
 
-from .device import Device
 from .models import Models
+from .queue import Device
 from .results import write_results
 from .uploads import mask_at
 from .visitor import Photo, Progress, RunState, Target, Visitor

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from icm import Absent, InputError, Reference
 
-from .device import Ticket
+from .queue import Ticket
 
 TargetState = Literal["waiting", "working", "done", "absent", "failed"]
 RunState = Literal["idle", "queued", "working", "stopping", "done", "stopped", "failed"]

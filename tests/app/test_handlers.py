@@ -8,8 +8,8 @@ import gradio as gr
 import pytest
 
 from app.desk import Desk
-from app.device import Device
 from app.handlers import Handlers
+from app.queue import Device
 from app.settings import Settings
 from app.uploads import add_photo, add_target
 from tests.app.fakes import FakeMatting, FakeModels

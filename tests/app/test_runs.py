@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from app import runs, uploads
-from app.device import Device
+from app.queue import Device
 from app.views import tray_view, viewer_view
 from icm import InputError
 from tests.app.fakes import FakeMatting, FakeModels

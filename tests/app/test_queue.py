@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.device import Device
+from app.queue import Device
 from icm import InputError
 
 

@@ -39,7 +39,7 @@ def test_shares_and_areas_of_each_set_and_of_all() -> None:
     assert two.area_either == two.area_mismatched == 1
     assert every.set_name == "all sets"
     assert every.withheld_present == pytest.approx(1 / 5)
-    assert every.area_mismatched == pytest.approx((3 + 2 + 2 + 2 + 2.5) / 15)
+    assert every.area_mismatched == pytest.approx((3 + 3 + 2 + 2 + 2.5) / 15)
 
 
 def test_a_row_that_has_no_other_pairs_is_left_out() -> None:
@@ -57,5 +57,5 @@ def test_report_and_json_have_it(tmp_path: Path) -> None:
     assert one["withheld_present"] == pytest.approx(1 / 4)
     text = (tmp_path / "report.md").read_text()
     assert "| ours | one | 0.250 | 0.500 | 1.000 | 0.750 | 1.000 | 0.833 |" in text
-    assert "| ours | two | 0.000 | 0.000 |  | 1.000 |  | 1.000 |" in text
+    assert "| ours | two | 0.000 | 1.000 |  | 1.000 |  | 1.000 |" in text
     assert "how likely the object is in the picture, not how good the matte is" in text

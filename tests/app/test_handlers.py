@@ -20,7 +20,7 @@ from tests.app.pictures import disc, encoded
 def handlers(visitor):
     """Of a page with one visitor."""
     device = Device(4)
-    registry = SimpleNamespace(find=lambda token, session: visitor)
+    registry = SimpleNamespace(find=lambda token, session: visitor, check_disk=lambda: None)
     yield Handlers(Desk(Settings(), registry, device, FakeModels(FakeMatting())))
     device.close()
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 
-from icm import InputError, Matting, Reference
+from icm import InputError, Matte, Matting, Reference
 
 from .bundle import stems_of
 from .callers import caller_left
@@ -20,7 +20,7 @@ from .desk import Desk
 from .handlers import refusing
 from .security import uploaded
 from .uploads import check_size
-from .words import told
+from .words import ABSENT, absent_of, told
 
 SUFFIX = ".icmref"
 _FILES = ("alpha", "cutout")
@@ -68,14 +68,15 @@ class Endpoints:
         return self._on_device(work, model, request)
 
     @refusing
-    def matte(
+    def matte(  # noqa: PLR0917 - the endpoint's parameters
         self,
         target: str,
         reference: str,
         mask: str | None = None,
         model: str = "",
+        absent: str = "keep",
         request: gr.Request | None = None,
-    ) -> tuple[str, str, dict[str, Any]]:
+    ) -> tuple[str | None, str | None, dict[str, Any]]:
         """Finds a reference's object in a picture and cuts it out with soft edges.
 
         Args:
@@ -83,29 +84,36 @@ class Endpoints:
             reference: A reference file (.icmref), or a photo of the object.
             mask: Where reference is a photo: a picture of its size, white on the object.
             model: Name of the model, as 'small'; empty takes the server's own.
+            absent: Where the object is maybe not in the picture: keep the matte, make it empty, or
+                skip it.
             request: Given by the server.
 
         Returns:
-            The alpha matte, the cut-out, and whether the object was found, with the confidence.
+            The alpha matte and the cut-out (none where skipped), and a report: whether the object
+            is likely to be in the picture, and the confidence, which says how likely.
         """
         picture = self._uploaded(target)
+        choice = absent_of(absent)
 
-        def work(matting: Matting) -> tuple[str, str, dict[str, Any]]:
+        def work(matting: Matting) -> tuple[str | None, str | None, dict[str, Any]]:
             check_size(picture, self._desk.settings)
             with self._watched(model):
-                matte = matting(picture, self._reference(matting, reference, mask))
-            alpha, cutout = matte.save(self._folder(), picture.stem, _FILES)
-            return str(alpha), str(cutout), _report(matte.present, matte.confidence)
+                made = self._reference(matting, reference, mask)
+                matte = matting(picture, made, absent=choice)
+            saved = matte.save(self._folder(), picture.stem, _FILES)
+            alpha, cutout = [str(path) for path in saved] or (None, None)
+            return alpha, cutout, _report(matte)
 
         return self._on_device(work, model, request)
 
     @refusing
-    def batch(
+    def batch(  # noqa: PLR0917 - the endpoint's parameters
         self,
         targets: list[str],
         reference: str,
         mask: str | None = None,
         model: str = "",
+        absent: str = "keep",
         request: gr.Request | None = None,
     ) -> tuple[list[str], list[dict[str, Any]]]:
         """Cuts a reference's object out of many pictures; one that fails does not stop the rest.
@@ -115,12 +123,16 @@ class Endpoints:
             reference: A reference file (.icmref), or a photo of the object.
             mask: Where reference is a photo: a picture of its size, white on the object.
             model: Name of the model, as 'small'; empty takes the server's own.
+            absent: Where the object is maybe not in a picture: keep the matte, make it empty, or
+                skip it.
             request: Given by the server.
 
         Returns:
-            Alpha matte and cut-out of each picture that did not fail, and a report for each
-            picture: its name, whether the object was found, the confidence, or the error.
+            Alpha matte and cut-out of each picture that neither failed nor was skipped, and a
+            report for each: its name, whether the object is likely to be in it, the confidence,
+            which says how likely, or the error.
         """
+        choice = absent_of(absent)
         if not targets:
             raise InputError("no picture was given")
         most = self._desk.settings.max_pictures
@@ -148,9 +160,9 @@ class Endpoints:
                     self._desk.registry.check_disk()
                     check_size(picture, self._desk.settings)
                     with self._watched(model):
-                        matte = matting(picture, made)
+                        matte = matting(picture, made, absent=choice)
                     files += [str(path) for path in matte.save(folder, stem, _FILES)]
-                    report = _report(matte.present, matte.confidence)
+                    report = _report(matte)
                 except Exception as error:
                     report = {"error": told(error, picture, name)}
                 reports.append({"name": name, **report})
@@ -214,13 +226,14 @@ def add_endpoints(desk: Desk) -> None:
         photo, mask = gr.File(label="photo"), gr.File(label="mask")
         pictures = gr.File(label="targets", file_count="multiple")
         model = gr.Textbox("", label="model")
+        absent = gr.Radio(list(ABSENT), value="keep", label="absent")
         file, alpha = gr.File(label="reference file"), gr.File(label="alpha")
         cutout, files = gr.File(label="cut-out"), gr.File(label="files", file_count="multiple")
         report, reports = gr.JSON(label="report"), gr.JSON(label="reports")
     for function, inputs, outputs in (
         (endpoints.reference, [photo, mask, model], file),
-        (endpoints.matte, [picture, reference, mask, model], [alpha, cutout, report]),
-        (endpoints.batch, [pictures, reference, mask, model], [files, reports]),
+        (endpoints.matte, [picture, reference, mask, model, absent], [alpha, cutout, report]),
+        (endpoints.batch, [pictures, reference, mask, model, absent], [files, reports]),
     ):
         caller.click(
             function,
@@ -232,5 +245,6 @@ def add_endpoints(desk: Desk) -> None:
         )
 
 
-def _report(present: bool, confidence: float) -> dict[str, Any]:
-    return {"present": present, "confidence": round(confidence, 4)}
+def _report(matte: Matte) -> dict[str, Any]:
+    skipped = {"skipped": True} if matte.skipped else {}
+    return {"present": matte.present, "confidence": round(matte.confidence, 4), **skipped}

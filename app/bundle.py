@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import time
 import zipfile
@@ -12,7 +13,12 @@ from pathlib import Path, PurePath
 from icm import InputError, output_stems
 
 from .results import KINDS, composite
+from .views import doubtful_first
 from .visitor import Visitor
+from .words import MAYBE
+
+REPORT = "report.csv"
+_SAID = {"done": "found", "absent": MAYBE, "failed": "failed"}
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,31 @@ def single(visitor: Visitor, key: str, kind: str) -> tuple[bytes, str]:
     return content, f"{named.stem.name}.{kind}.png"
 
 
-def zip_stream(results: Sequence[Named], background: str, picture: Path | None) -> Iterator[bytes]:
-    """Pieces of a zip with alpha, cut-out and composite of each result.
+def report_of(visitor: Visitor) -> str:
+    """What became of each picture, as CSV: failures first, then doubtful ones, then the rest."""
+    with visitor.lock:
+        targets = doubtful_first([each for each in visitor.targets if each.state in _SAID])
+        targets.sort(key=lambda target: target.state != "failed")
+        rows = [
+            (
+                target.name.as_posix(),
+                _SAID[target.state],
+                "" if target.state == "failed" else f"{target.confidence:.4f}",
+                target.reason,
+            )
+            for target in targets
+        ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("picture", "object", "how likely the object is in the picture", "note"))
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def zip_stream(
+    results: Sequence[Named], background: str, picture: Path | None, report: str
+) -> Iterator[bytes]:
+    """Pieces of a zip with alpha, cut-out and composite of each result, and `report.csv`.
 
     A result that is taken away meanwhile is left out. Pictures are stored as they are: PNG holds
     nothing that a zip could make smaller.
@@ -83,11 +112,16 @@ def zip_stream(results: Sequence[Named], background: str, picture: Path | None) 
                 except (OSError, InputError):
                     continue
                 name = named.stem.with_name(f"{named.stem.name}.{kind}.png").as_posix()
-                entry = zipfile.ZipInfo(name, time.localtime()[:6])
-                entry.external_attr = 0o644 << 16
-                archive.writestr(entry, content)
+                archive.writestr(_entry(name), content)
                 yield sink.taken()
+        archive.writestr(_entry(REPORT), report)
     yield sink.taken()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, time.localtime()[:6])
+    entry.external_attr = 0o644 << 16
+    return entry
 
 
 def _content(folder: Path, kind: str, background: str, picture: Path | None) -> bytes:

@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from icm import InputError, Reference
 
-from .bundle import results_of, single, zip_stream
+from .bundle import report_of, results_of, single, zip_stream
 from .desk import Desk
 from .runs import reference_of
 
@@ -45,7 +45,9 @@ def add_downloads(app: FastAPI, desk: Desk) -> None:
     @app.get("/icm/{token}/results.zip")
     def results(token: str) -> Response:
         visitor = desk.registry.get(token)
-        stream = zip_stream(results_of(visitor), visitor.background, visitor.background_path)
+        stream = zip_stream(
+            results_of(visitor), visitor.background, visitor.background_path, report_of(visitor)
+        )
         headers = _attached("mattes.zip")
         return StreamingResponse(stream, media_type="application/zip", headers=headers)
 

@@ -22,7 +22,7 @@ from .models import Choice
 from .results import colour_of
 from .views import command_line, easel_view, tray_view, viewer_view
 from .visitor import Visitor
-from .words import told
+from .words import absent_of, told
 
 EXAMPLE = ("cheetah1.jpg", "cli/cheetah1.mask.png")
 EXAMPLE_TARGETS = ("lion.jpg", "cheetah.jpg", "tower.jpg")
@@ -63,8 +63,9 @@ class Handlers:
     def attach(self, token: str, request: gr.Request) -> Values:
         """A page was opened or reloaded: gives it its visitor's state."""
         visitor = self._desk.registry.attach(token, request.session_hash or "")
-        choice = gr.update(value=visitor.model)
-        return [visitor.token, choice, self.describe(visitor.model), *self._screen(visitor)]
+        choice, absent = gr.update(value=visitor.model), gr.update(value=visitor.absent)
+        words = self.describe(visitor.model)
+        return [visitor.token, choice, absent, words, *self._screen(visitor)]
 
     def detach(self, request: gr.Request) -> None:
         """A page was closed."""
@@ -121,16 +122,18 @@ class Handlers:
         return self._screen(visitor)
 
     @refusing
-    def start(self, token: str, request: gr.Request) -> Values:
+    def start(self, token: str, absent: str, request: gr.Request) -> Values:
         """Mattes all pictures that wait."""
         visitor = self._visitor(token, request)
+        _choose_absent(visitor, absent)
         self._run(visitor)
         return self._screen(visitor)
 
     @refusing
-    def again(self, token: str, request: gr.Request) -> Values:
+    def again(self, token: str, absent: str, request: gr.Request) -> Values:
         """Mattes every picture anew, for instance with better marks."""
         visitor = self._visitor(token, request)
+        _choose_absent(visitor, absent)
         self._run(visitor, [target.key for target in visitor.targets])
         return self._screen(visitor)
 
@@ -233,6 +236,12 @@ class Handlers:
                 picture = _copied(Path(get_image(target)), visitor)
                 uploads.add_target(visitor, picture, target, settings)
         return self._visitor(token, request)
+
+
+def _choose_absent(visitor: Visitor, name: str) -> None:
+    """Keeps what the next run does with pictures that the object may be missing from."""
+    with visitor.lock:
+        visitor.absent = absent_of(name)
 
 
 def _copied(path: Path, visitor: Visitor) -> Path:

@@ -10,6 +10,7 @@ import gradio as gr
 from .api import add_endpoints
 from .desk import Desk
 from .handlers import Handlers
+from .words import ABOUT_CONFIDENCE, ABSENT, MAYBE
 
 TITLE = "In-context matting"
 _INTRO = """<div class="icm icm-title"><h1>Mark it once, cut it out everywhere</h1>
@@ -31,6 +32,8 @@ def look() -> dict[str, Any]:
         button_primary_background_fill="#1d4ed8",
         button_primary_background_fill_hover="#1e40af",
         button_primary_text_color="#ffffff",
+        block_info_text_color="*body_text_color",
+        block_info_text_color_dark="*body_text_color",
     )
     scripts = "\n".join(f"<script>{_bundled(name)}</script>" for name in _SCRIPTS)
     return {"theme": theme, "css": _bundled("page.css"), "head": scripts}
@@ -56,6 +59,13 @@ def build_page(desk: Desk) -> gr.Blocks:
             with gr.Column(min_width=320):
                 gr.HTML(_STEP.format("2. Add your pictures", "As many as you like."))
                 tray = _widget("tray")
+                absent = gr.Radio(
+                    [(label, name) for name, label in ABSENT.items()],
+                    value="keep",
+                    label=f"Where the object is {MAYBE}",
+                    info=ABOUT_CONFIDENCE,
+                    elem_id="absent",
+                )
                 with gr.Row(elem_classes="icm-run"):
                     run = gr.Button("Cut the object out", variant="primary", elem_id="run")
                     again = gr.Button("Cut all out again", visible=False, elem_id="again")
@@ -85,11 +95,11 @@ def build_page(desk: Desk) -> gr.Blocks:
             "trigger_mode": "multiple",
         }
         follow: dict[str, Any] = {"inputs": token, "outputs": screen, **light}
-        settled = "async (token) => { await icm.settled(); return [token]; }"
+        settled = "async (token, absent) => { await icm.settled(); return [token, absent]; }"
         page.load(
             handlers.attach,
             inputs=gr.Textbox(visible=False),
-            outputs=[token, model, words, *screen],
+            outputs=[token, model, absent, words, *screen],
             js="() => [icm.token]",
             api_name="attach",
             **light,
@@ -104,9 +114,9 @@ def build_page(desk: Desk) -> gr.Blocks:
             (run, handlers.start, "start"),
             (again, handlers.again, "again"),
         ):
-            button.click(handler, token, screen, js=settled, api_name=name, **light).success(
-                handlers.follow, api_name=f"follow_{name}", **follow
-            )
+            button.click(
+                handler, [token, absent], screen, js=settled, api_name=name, **light
+            ).success(handlers.follow, api_name=f"follow_{name}", **follow)
         stop.click(handlers.stop, token, screen, api_name="stop", **light)
         model.input(
             handlers.choose_model,

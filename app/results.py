@@ -14,12 +14,20 @@ from icm import InputError, Matte, over, read_image
 from .uploads import fitted
 
 LOOK = 1280  # longer side of what is looked at before it is zoomed into
+LOOKS = ("before", "cutout", "alpha", "guidance")
 KINDS = ("alpha", "cutout", "composite")
 
 
 def write_results(matte: Matte, folder: Path) -> None:
-    """Writes `full.alpha.png`, `full.cutout.png`, `full.before.jpg` and small copies of them."""
+    """Writes `full.alpha.png`, `full.cutout.png`, `full.before.jpg` and small copies of them.
+
+    Of a skipped matte nothing is written, and what an earlier run left is removed.
+    """
     matte.save(folder, "full", ("alpha", "cutout"))
+    if matte.skipped:
+        for name in ("full.before.jpg", *(f"{kind}.webp" for kind in LOOKS)):
+            (folder / name).unlink(missing_ok=True)
+        return
     before = Image.fromarray(np.rint(matte.picture.at(matte.picture.size) * 255).astype(np.uint8))
     before.save(folder / "full.before.jpg", quality=92)
     small = fitted(matte.picture.size, LOOK)[::-1]

@@ -133,7 +133,7 @@ def _run(
         def compute(path: Path) -> Matte:
             check_disk()
             with models.watched(name):
-                return matting(path, reference)
+                return matting(path, reference, absent=visitor.absent)
 
         progress.started = progress.finished = time.monotonic()
         for target in targets:
@@ -160,7 +160,8 @@ def _matte(visitor: Visitor, compute: Callable[[Path], Matte], target: Target) -
         folder = target.path.parent
         write_results(matte, folder)
         target.confidence = matte.confidence
-        target.results = folder
+        target.results = None if matte.skipped else folder
+        target.reason = "Skipped, as you chose." if matte.skipped else ""
         target.version += 1
         target.state = "done" if matte.present else "absent"
     except Exception as error:

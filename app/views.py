@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
-from .results import KINDS
+from .results import KINDS, LOOKS
 from .visitor import Photo, Progress, Target, Visitor
 
 View = dict[str, Any]
@@ -23,11 +24,15 @@ def easel_view(visitor: Visitor) -> View:
 
 
 def tray_view(visitor: Visitor) -> View:
-    """Pictures with their states, and how the run goes."""
+    """Pictures with their states, and how the run goes.
+
+    Once a run is over, those that the object may be missing from come first.
+    """
     with visitor.lock:
+        targets = visitor.targets if visitor.progress.active else doubtful_first(visitor.targets)
         return {
             "version": visitor.version,
-            "targets": [_target_view(visitor, target) for target in visitor.targets],
+            "targets": [_target_view(visitor, target) for target in targets],
             "chosen": visitor.chosen_target,
             "progress": progress_view(visitor.progress),
         }
@@ -52,6 +57,13 @@ def viewer_view(visitor: Visitor) -> View:
         }
 
 
+def doubtful_first(targets: Sequence[Target]) -> list[Target]:
+    """The least likely to show the object first, then all that are likely enough, in order."""
+    doubtful = [target for target in targets if target.state == "absent"]
+    rest = [target for target in targets if target.state != "absent"]
+    return [*sorted(doubtful, key=lambda target: target.confidence), *rest]
+
+
 def progress_view(progress: Progress) -> View:
     """How far a run is, with a sentence for people."""
     return {
@@ -71,11 +83,13 @@ def command_line(visitor: Visitor) -> str:
         saved = [photo.name for photo in visitor.photos if photo.saved is not None]
         model = visitor.model
         background = visitor.background
+        absent = visitor.absent
     names = [*saved, *(["object.icmref"] if painted else [])] or ["object.icmref"]
     words = ["icm", "batch", "my_pictures"]
     for name in names:
         words += ["--reference", name]
     words += [] if model == "small" else ["--model", model]
+    words += [] if absent == "keep" else ["--absent", absent]
     words += ["--save", ",".join(KINDS)]
     if background != "checker":
         words += ["--background", "background.jpg" if background == "picture" else background]
@@ -157,7 +171,7 @@ def _result_view(visitor: Visitor, target: Target) -> View:
         "width": target.size[1],
         "present": target.state != "absent",
         "confidence": target.confidence,
-        "look": {kind: look(f"{kind}.webp") for kind in ("before", "cutout", "alpha", "guidance")},
+        "look": {kind: look(f"{kind}.webp") for kind in LOOKS},
         "full": {
             "before": look("full.before.jpg"),
             "cutout": look("full.cutout.png"),

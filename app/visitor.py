@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Literal, TypeVar
 
-from icm import InputError, Reference
+from icm import Absent, InputError, Reference
 
 from .queue import Ticket
 
@@ -59,8 +59,9 @@ class Target:
         path: the upload.
         size: height and width, upright.
         state: how far it is.
-        reason: why it failed, for the visitor to read.
-        confidence: of the result.
+        reason: why it failed, or why there is no cut-out, for the visitor to read.
+        confidence: how likely the object is in the picture, not how good the matte is; below the
+            model's threshold the state is 'absent'.
         results: folder of its results, once it is done.
         version: counts its results.
     """
@@ -121,6 +122,7 @@ class Visitor:
         chosen_target: key of the result looked at.
         background: 'checker', a colour as '#rrggbb', or 'picture'.
         background_path: the uploaded background.
+        absent: what becomes of pictures that the object may be missing from.
         progress: of the run.
         stop: set when the run should end after the current picture.
         sessions: open pages of this visitor.
@@ -144,6 +146,7 @@ class Visitor:
     chosen_target: str = ""
     background: str = "checker"
     background_path: Path | None = None
+    absent: Absent = "keep"
     progress: Progress = field(default_factory=Progress)
     stop: threading.Event = field(default_factory=threading.Event)
     sessions: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""What a visitor is told of an error: its words, without the server's paths."""
+"""Words for a visitor: choices, and errors without the server's paths."""
 
 from __future__ import annotations
 
@@ -6,11 +6,34 @@ import logging
 import re
 from pathlib import Path
 
-from icm import IcmError
+from icm import Absent, IcmError, InputError
+
+MAYBE = "maybe not in this picture"
+ABSENT: dict[Absent, str] = {
+    "keep": "Keep its cut-out",
+    "empty": "Leave it empty",
+    "skip": "Skip the picture",
+}
+ABOUT_CONFIDENCE = (
+    "The percentage beside a result says how likely the object is in the picture, not how good the "
+    "cut-out is."
+)
 
 logger = logging.getLogger(__name__)
 # Folders in front of a file name. Not the slashes of an address, nor of a name's sub-folders.
 _FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^\s/'\"]+/)+|(?<!\w)[A-Za-z]:\\(?:[^\s\\'\"]+\\)+")
+
+
+def absent_of(name: str) -> Absent:
+    """What becomes of pictures that the object may be missing from, by its name.
+
+    Raises:
+        InputError: there is no such choice.
+    """
+    for choice in ABSENT:
+        if choice == name:
+            return choice
+    raise InputError(f"'{name[:20]}' is no choice: use {', '.join(ABSENT)}")
 
 
 def told(error: Exception, path: Path | None = None, name: str = "the file") -> str:

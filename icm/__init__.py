@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from icm.version import __version__
 
 __all__ = [
+    "Absent",
     "Failure",
     "IcmError",
     "InputError",
@@ -35,6 +36,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from icm.build import read_model_config
+    from icm.config.results import Absent
     from icm.errors import IcmError, InputError
     from icm.images import Picture, image_size, output_stems, read_image, read_mask
     from icm.matting import Failure, Matting, load
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from icm.weights.inventory import inventory
 
 _HOMES = {
+    "Absent": "icm.config.results",
     "Failure": "icm.matting",
     "IcmError": "icm.errors",
     "InputError": "icm.errors",

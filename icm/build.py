@@ -29,6 +29,7 @@ from icm.config.model import (
     TrainingFreeNetworkConfig,
 )
 from icm.config.published import PublishedNetworkConfig
+from icm.config.results import Absent
 from icm.errors import ConfigError, DeviceError, WeightsError
 from icm.models.matting_model import MattingModel, Network
 from icm.models.small.encoder_network import EncoderNetwork
@@ -81,6 +82,7 @@ def read_model_config(
     checkpoint: str | None = None,
     backbone: str | None = None,
     seed: int | None = None,
+    absent: Absent | None = None,
 ) -> ModelConfig:
     """Configuration of a model by name ('small', 'sd21') or by the path of a YAML file.
 
@@ -90,6 +92,7 @@ def read_model_config(
         checkpoint: weights of the network to use instead of the configured ones.
         backbone: Stable Diffusion weights to use: a local folder or single file.
         seed: seed of the noise.
+        absent: what becomes of a picture that the object may be missing from.
 
     Raises:
         ConfigError: the model or a key is unknown, a value is impossible, or `backbone` is given
@@ -99,6 +102,7 @@ def read_model_config(
     given = list(overrides)
     given += [] if checkpoint is None else [f"weights={json.dumps(str(checkpoint))}"]
     given += [] if seed is None else [f"seed={seed}"]
+    given += [] if absent is None else [f"finish.absent={absent}"]
     config = load_config(ModelConfig, path, given)
     if backbone is None:
         return config

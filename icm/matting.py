@@ -23,6 +23,7 @@ from torch import Tensor
 from icm.backbones import Noise
 from icm.build import Built, build, read_model_config
 from icm.config.model import ModelConfig
+from icm.config.results import Absent
 from icm.engine.grown_mask import grown_mask
 from icm.engine.preparation import (
     check_visible,
@@ -70,6 +71,7 @@ def load(
     backbone: str | None = None,
     seed: int | None = None,
     overrides: Sequence[str] = (),
+    absent: Absent | None = None,
 ) -> Matting:
     """Loads a model.
 
@@ -80,6 +82,9 @@ def load(
         backbone: Stable Diffusion weights to use: a local folder or single file.
         seed: seed of the noise.
         overrides: `key=value` strings that replace values of the configuration.
+        absent: what becomes of a picture that the object may be missing from: 'keep' (the matte is
+            made all the same), 'empty' (alpha is all zero) or 'skip' (as 'empty', and saving
+            writes nothing); None for the configuration's `finish.absent`, by default 'keep'.
 
     Raises:
         ConfigError: the model or a key is unknown, a value is impossible, or the model takes no
@@ -88,7 +93,7 @@ def load(
         DeviceError: the device is not there.
     """
     config = read_model_config(
-        model, overrides, checkpoint=checkpoint, backbone=backbone, seed=seed
+        model, overrides, checkpoint=checkpoint, backbone=backbone, seed=seed, absent=absent
     )
     return Matting(build(config, device=device))
 
@@ -157,8 +162,19 @@ class Matting:
             fingerprint=self.fingerprint,
         )
 
-    def __call__(self, target: PictureSource | Picture, reference: Reference) -> Matte:
+    def __call__(
+        self,
+        target: PictureSource | Picture,
+        reference: Reference,
+        *,
+        absent: Absent | None = None,
+    ) -> Matte:
         """Mattes one target.
+
+        Args:
+            target: path, bytes, PIL image, uint8 array `h w 3` or a picture that was read.
+            reference: of this model.
+            absent: as for `load`, for this target.
 
         Raises:
             InputError: the target cannot be read, or the reference is of another model.
@@ -166,7 +182,7 @@ class Matting:
         check_model(reference, self.config.name, self.fingerprint)
         picture = target if isinstance(target, Picture) else read_image(target)
         (prediction,) = self.predict([picture], reference)
-        return self.finish(picture, prediction)
+        return self.finish(picture, prediction, absent)
 
     def stream(
         self,
@@ -174,6 +190,7 @@ class Matting:
         reference: Reference,
         *,
         batch: int | None = None,
+        absent: Absent | None = None,
     ) -> Iterator[Matte | Failure]:
         """Mattes many targets, in order; reading, device work and finishing overlap.
 
@@ -184,10 +201,11 @@ class Matting:
             reference: of this model.
             batch: targets in one pass on a GPU; None for the configured number. A CPU takes one
                 at a time, so that a result never depends on what else was in the batch.
+            absent: as for `load`, for these targets.
         """
         check_model(reference, self.config.name, self.fingerprint)
         size = (batch or self.config.batch) if self.device.type == "cuda" else 1
-        return stream_mattes(self, targets, reference, size)
+        return stream_mattes(self, targets, reference, size, absent)
 
     def _marked(
         self, image: PictureSource, mask: Marks | None
@@ -287,13 +305,16 @@ class Matting:
             confidence_b=((logits[0] + logits[1]) / 2).sigmoid().float(),
         )
 
-    def finish(self, picture: Picture, prediction: Prediction) -> Matte:
+    def finish(
+        self, picture: Picture, prediction: Prediction, absent: Absent | None = None
+    ) -> Matte:
         """From the network's prediction to a matte at the picture's own size."""
         confidence = float(prediction.confidence_b[0])
         present = confidence >= self.config.finish.present_threshold
+        absent = absent or self.config.finish.absent
         guidance = prediction.guidance_b1hw[0, 0].numpy()
-        if present:
-            alpha, trimap = self._full_alpha(picture, prediction, guidance)
+        if present or absent == "keep":
+            alpha, trimap = self._full_alpha(picture, prediction, present=present)
         else:
             alpha = np.zeros(picture.size, np.float32)
             trimap = np.zeros(picture.size, np.float32)
@@ -306,15 +327,18 @@ class Matting:
             trimap=trimap,
             confidence=confidence,
             present=present,
+            skipped=not present and absent == "skip",
         )
 
     def _full_alpha(
-        self, picture: Picture, prediction: Prediction, guidance: NDArray[np.float32]
+        self, picture: Picture, prediction: Prediction, *, present: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         method = self.config.finish.method
         if method == "closed_form":
-            trimap = trimap_from_guidance(guidance, picture.size)
+            trimap = trimap_from_guidance(prediction.guidance_b1hw[0, 0].numpy(), picture.size)
             if np.all(trimap == UNKNOWN):
+                if not present:  # as far as one can tell, there is nothing to take
+                    return np.zeros(picture.size, np.float32), trimap
                 raise InputError(
                     "nothing in the picture is clearly the object or clearly not: mark another "
                     "reference, or use a trained model"

@@ -41,10 +41,11 @@ def shared_data() -> Path:
 
 TINY_SMALL = (
     "weights=null",
-    "backbone.channels=[16, 16, 32]",
-    "backbone.head_width=16",
-    "network.width=16",
-    "network.decoder_width=32",
+    "network.encoder_weights=null",
+    "backbone.denoiser.channels=[16, 16, 32]",
+    "backbone.denoiser.head_width=16",
+    "network.diffusion.width=16",
+    "network.diffusion.decoder_width=32",
     "input.size=64",
     "precision=float32",
     "finish.present_threshold=0",

@@ -203,11 +203,51 @@ def test_transparent_parts_of_a_target_stay_transparent(
     assert alpha[30:].max() > 0
 
 
-def test_what_is_not_there_gives_an_empty_matte(reference: icm.Reference) -> None:
-    strict = icm.load("small", device="cpu", overrides=[*TINY_SMALL, "finish.present_threshold=1"])
-    matte = strict(photo(1), strict.reference(photo(0), square()))
-    assert not matte.present
-    assert matte.alpha.max() == 0
+@pytest.fixture(scope="module")
+def doubting() -> Matting:
+    """A model to which the object is never likely enough."""
+    return icm.load("small", device="cpu", overrides=[*TINY_SMALL, "finish.present_threshold=1"])
+
+
+def test_presence_is_advice(matting: Matting, doubting: Matting) -> None:
+    """A matte is made however unlikely the object is: the one that a surer model makes."""
+    doubtful = doubting(photo(1), doubting.reference(photo(0), square()))
+    sure = matting(photo(1), matting.reference(photo(0), square()))
+    assert (doubtful.present, sure.present) == (False, True)
+    assert not doubtful.skipped
+    assert doubtful.confidence == sure.confidence
+    assert doubtful.alpha.max() > 0
+    assert np.array_equal(doubtful.alpha, sure.alpha)
+
+
+@pytest.mark.parametrize("absent", ["empty", "skip"])
+def test_what_may_be_missing_is_left_empty_or_skipped_where_asked(
+    doubting: Matting, tmp_path: Path, absent: icm.Absent
+) -> None:
+    reference = doubting.reference(photo(0), square())
+    overrides = [*TINY_SMALL, "finish.present_threshold=1"]
+    other = icm.load("small", device="cpu", overrides=overrides, absent=absent)
+    assert other.config.finish.absent == absent
+    mattes = [
+        other(photo(1), reference),
+        doubting(photo(1), reference, absent=absent),
+        *doubting.stream([photo(1)], reference, absent=absent),
+    ]
+    for number, matte in enumerate(mattes):
+        assert isinstance(matte, icm.Matte)
+        assert not matte.present
+        assert matte.alpha.max() == 0
+        assert matte.skipped == (absent == "skip")
+        assert len(matte.save(tmp_path, str(number))) == (0 if absent == "skip" else 2)
+    kept = other(photo(1), reference, absent="keep")
+    assert kept.alpha.max() > 0
+    assert not kept.skipped
+
+
+def test_what_is_present_is_never_withheld(matting: Matting, reference: icm.Reference) -> None:
+    kept, skipped = (matting(photo(1), reference, absent=each) for each in ("keep", "skip"))
+    assert skipped.present and not skipped.skipped
+    assert np.array_equal(kept.alpha, skipped.alpha)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (3, 4000), (700, 2)])
@@ -244,6 +284,7 @@ def test_training_free_mode_mattes_with_the_bundled_backbone() -> None:
 
 def test_training_free_mode_says_when_it_can_tell_nothing() -> None:
     overrides = [one for one in TINY_SMALL if not one.startswith("network.")]
+    overrides = [one.replace("denoiser.", "") for one in overrides]
     # Random attention, applied often, averages everything away.
     model = icm.load("training_free", device="cpu", overrides=[*overrides, "network.steps=9"])
     image, mask = two_coloured()

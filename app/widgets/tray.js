@@ -1,7 +1,7 @@
 // Step 2: the pictures to matte, each with its state; how the run goes.
 icm.widgets.tray = (element, act) => {
   const { h, picker, droppable } = icm;
-  const WORDS = { waiting: "Waiting", working: "Working …", done: "Done", absent: "Not found", failed: "Failed" };
+  const WORDS = { waiting: "Waiting", working: "Working …", done: "Done", absent: "Maybe not in this picture", failed: "Failed" };
   let view = { targets: [], chosen: "", progress: { state: "idle" } };
   let sending = []; // {name, preview, error}
 

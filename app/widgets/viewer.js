@@ -97,9 +97,10 @@ icm.widgets.viewer = (element, act) => {
     showBack();
     backs.group.parentElement.hidden = !cutout;
     cut();
+    const likely = `${Math.round(100 * result.confidence)} % likely to be in the picture`;
     title.textContent = result.present
-      ? `${result.name}: found, confidence ${Math.round(100 * result.confidence)} %.`
-      : `${result.name}: the object was not found (confidence ${Math.round(100 * result.confidence)} %), so nothing is cut out. Another reference photo may help; Guidance shows where the model looked.`;
+      ? `${result.name}: found, ${likely}.`
+      : `${result.name}: maybe not in this picture (${likely}). Another reference photo may help; Guidance shows where the model looked.`;
     downloads.replaceChildren(h("span", { class: "icm-caption" }, "Download this picture:"), ...["cutout", "alpha", "composite"].map((each) =>
       h("a", { class: "icm-button", href: result.downloads[each], download: "" }, { cutout: "Cut-out", alpha: "Alpha", composite: "Composite" }[each])), everything);
     everything.href = view.zip;

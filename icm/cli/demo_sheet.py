@@ -46,7 +46,7 @@ def contact_sheet(
         top = HEADER + MARGIN + row * (step + HEADER)
         for column, image in enumerate(_cells(matte), start=1):
             _paste(sheet, image, MARGIN + column * step, top)
-        verdict = "found" if matte.present else "not found"
+        verdict = "found" if matte.present else "maybe not in this picture"
         name = f"{Path(matte.name).name}: " if matte.name else ""
         text = f"{name}{verdict}, confidence {matte.confidence:.2f}"
         draw.text((MARGIN + step, top + CELL + 4), text, INK, font)

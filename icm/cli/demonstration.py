@@ -51,7 +51,7 @@ def run_demo(matting: Matting, out: Path, say: Callable[[str], None]) -> DemoRes
         matte = matting(photograph(name), reference)
         files += matte.save(out, Path(name).stem)
         mattes.append(matte)
-        found = "found" if matte.present else "not found"
+        found = "found" if matte.present else "maybe not in this picture"
         say(f"{name}: {found} (confidence {matte.confidence:.2f})")
     picture = read_image(source)
     sheet = out / "contact_sheet.png"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PARTS = ("present", "wrong", "absent", "held_out")
 ROWS = ("model", "colour", "centred", "constant")
-ANY_CONFIDENCE = "finish.present_threshold=0"  # saliency alone is never held back as "not found"
+KEEP = "finish.absent=keep"  # what saliency alone gives is never withheld
 BENCHMARK_ROUNDS = 3
 SHEET, WORST = "sheet.png", "worst.png"
 
@@ -76,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
         Evaluation,
         overview,
+        presence_of,
+        presence_table,
         reference_use,
         write_report,
     )
@@ -89,11 +91,12 @@ def run(arguments: argparse.Namespace) -> int:
         parts, scores = run_plan(plan, predictors, progress.advance)
     out = Path(arguments.out)
     pictures = _sheets(plan, predictors[0], parts, scores, out)
-    evaluation = Evaluation(_facts(arguments, matting, benchmark), parts)
+    presence = presence_of(scores)
+    evaluation = Evaluation(_facts(arguments, matting, benchmark), parts, presence=presence)
     write_report(evaluation, scores, out, pictures)
-    use = reference_use(parts)
-    for table in (*map(overview, parts), *([use] if use else [])):
-        print(as_text(table))
+    for table in (*map(overview, parts), reference_use(parts), presence_table(presence)):
+        if table is not None:
+            print(as_text(table))
     print(f"\n{out / 'report.html'}")
     return 0
 
@@ -171,7 +174,7 @@ def _predictors(arguments: argparse.Namespace, matting: Matting | None) -> list[
         predictors.append(ColourModel(centred=True))
     if "constant" in arguments.rows:
         always = argparse.Namespace(**vars(arguments))
-        always.overrides = [*arguments.overrides, ANY_CONFIDENCE]
+        always.overrides = [*arguments.overrides, KEEP]
         predictors.append(ConstantGuidance(load_model(always)))
     return predictors
 
@@ -215,6 +218,8 @@ def _facts(
             "fingerprint": matting.fingerprint,
             "device": str(matting.device),
             "seed of the noise": str(matting.config.seed),
+            "presence threshold": str(matting.config.finish.present_threshold),
+            "below it": matting.config.finish.absent,
             "network input": matting.config.input.model_dump_json(),
         }
     return facts

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from icm.results import Matte
 
 
+_WRITTEN = {"keep": "", "empty": ", alpha is all zero", "skip": ", nothing is written"}
+
+
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Registers the verb."""
     parser = subparsers.add_parser("matte", help="alpha mattes and cut-outs of target photographs")
@@ -48,7 +51,8 @@ def run(arguments: Namespace) -> int:
     matting = load_model(arguments)
     reference = load_reference(matting, arguments)
     stems = output_stems(targets)
-    failed = absent = 0
+    failed = doubtful = skipped = 0
+    written = _WRITTEN[matting.config.finish.absent]
     with Progress(len(targets)) as progress:
         results = matting.stream(targets, reference)
         for target, stem, result in zip(targets, stems, results, strict=True):
@@ -58,13 +62,15 @@ def run(arguments: Namespace) -> int:
                 failed += 1
                 progress.note(f"{name}: {outcome.error}")
             elif not outcome.present:
-                absent += 1
+                doubtful += 1
+                skipped += outcome.skipped
                 progress.note(
-                    f"{name}: not found (confidence {outcome.confidence:.2f}), alpha is all zero"
+                    f"{name}: maybe not in this picture (confidence {outcome.confidence:.2f})"
+                    f"{written}"
                 )
             progress.advance(target.name)
-    done = len(targets) - failed
-    print(visible(_summary(done, absent, failed, arguments.out)), file=sys.stderr)
+    done = len(targets) - failed - skipped
+    print(visible(_summary(done, doubtful, skipped, failed, arguments.out)), file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -107,8 +113,9 @@ def _saved(result: Matte | Failure, stem: PurePath, arguments: Namespace) -> Mat
     return result
 
 
-def _summary(done: int, absent: int, failed: int, out: str) -> str:
+def _summary(done: int, doubtful: int, skipped: int, failed: int, out: str) -> str:
     parts = [f"{done} matted into {out}"]
-    parts += [f"{absent} without the object"] if absent else []
+    parts += [f"{skipped} skipped"] if skipped else []
+    parts += [f"{doubtful} maybe without the object"] if doubtful else []
     parts += [f"{failed} failed"] if failed else []
     return ", ".join(parts)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from icm.config.results import SAVE_KINDS
+from icm.config.results import ABSENT, SAVE_KINDS
 from icm.errors import InputError
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def load_model(arguments: Namespace) -> Matting:
         backbone=arguments.backbone,
         seed=arguments.seed,
         overrides=arguments.overrides,
+        absent=vars(arguments).get("absent"),  # of verbs that write mattes
     )
 
 
@@ -176,7 +177,7 @@ def _single(matting: Matting, picture: str, mask: str | Points | None) -> Refere
 
 
 def add_output_options(parser: ArgumentParser) -> None:
-    """-o, --save, --bits, --background."""
+    """-o, --save, --bits, --background, --absent."""
     group = parser.add_argument_group("results")
     group.add_argument(
         "-o", "--out", required=True, metavar="FOLDER", help="where results go; made if missing"
@@ -196,6 +197,13 @@ def add_output_options(parser: ArgumentParser) -> None:
         default="checker",
         metavar="COLOUR|PICTURE|checker",
         help="behind composites: #ffffff, a picture, or checker (default)",
+    )
+    group.add_argument(
+        "--absent",
+        choices=ABSENT,
+        help="where the confidence, which says how likely the object is in the picture (not how "
+        "good the matte is), is below the model's threshold: keep the matte all the same "
+        "(default), make it empty, or skip the picture",
     )
 
 

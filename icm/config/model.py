@@ -10,6 +10,7 @@ from icm.config.base import Config, Width
 from icm.config.blocks import DecoderConfig, FusionConfig
 from icm.config.diffusion import DiffusionBackboneConfig
 from icm.config.published import PublishedNetworkConfig, check_published
+from icm.config.results import Absent
 
 BlockNumber = Annotated[int, Field(ge=0, lt=21)]
 Grouped = Annotated[Width, Field(multiple_of=16)]  # its group norms have 16 groups
@@ -147,7 +148,12 @@ class FinishConfig(Config):
         1024, description="refined: side in pixels up to which the refiner works; then guided"
     )
     present_threshold: float = Field(
-        0.5, ge=0, le=1, description="a lower confidence means: the object is not there"
+        0.5, ge=0, le=1, description="a lower confidence means: maybe not in this picture"
+    )
+    absent: Absent = Field(
+        "keep",
+        description="what becomes of such a picture: its matte is kept (presence is advice), or "
+        "alpha is all zero (empty), or nothing is written (skip)",
     )
 
     @model_validator(mode="after")
@@ -194,11 +200,11 @@ class ModelConfig(Config):
         on_pixels = isinstance(self.backbone, SmallBackboneConfig)
         if isinstance(self.network, SmallNetworkConfig) and not on_pixels:
             raise ValueError("network kind 'small' needs backbone kind 'small'")
-        joint = isinstance(self.backbone, JointBackboneConfig)
-        if isinstance(self.network, JointNetworkConfig) != joint:
-            raise ValueError("network kind 'joint' and backbone kind 'joint' need each other")
         if isinstance(self.network, PublishedNetworkConfig):
             if not isinstance(self.backbone, DiffusionBackboneConfig):
                 raise ValueError("network kind 'published' needs backbone kind 'diffusion'")
             check_published(self.network, self.backbone, self.input.size, self.input.shape)
+        joint = isinstance(self.backbone, JointBackboneConfig)
+        if isinstance(self.network, JointNetworkConfig) != joint:
+            raise ValueError("network kind 'joint' and backbone kind 'joint' need each other")
         return self

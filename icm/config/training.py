@@ -29,7 +29,7 @@ class TrainingConfig(Config):
 
     format_version: Literal[1] = 1
     objective: str
-    model: str = Field("small", description="name or file of the model's configuration")
+    model: str = Field("small_diffusion", description="name or file of the model's configuration")
     pairs: PairSettings = PairSettings()
     start_from: str | None = Field(None, description="weights of the stage before, safetensors")
     steps: PositiveInt

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 
 from icm.config.model import ModelConfig
+from icm.config.results import Absent
 from icm.images import Picture
 from icm.results import Matte, Prediction, Reference
 
@@ -43,6 +44,8 @@ class LoadedModel(Protocol):
         """Predictions of pictures of one input size, on the CPU, each of batch 1."""
         ...
 
-    def finish(self, picture: Picture, prediction: Prediction) -> Matte:
-        """The matte at the picture's own size."""
+    def finish(
+        self, picture: Picture, prediction: Prediction, absent: Absent | None = None
+    ) -> Matte:
+        """The matte at the picture's own size; `absent` as the configuration's `finish.absent`."""
         ...

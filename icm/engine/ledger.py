@@ -62,13 +62,15 @@ class Entry(_Record):
         group: of the target.
         source: its path below the input folder.
         stem: of its results.
-        state: 'done' or 'failed'.
+        state: 'done'; 'skipped' where nothing was written, since the object may be missing
+            (`--absent skip`); or 'failed'.
         input: None where it could not be read.
         outputs: by kind.
+        withheld: of a skipped target, by kind, the hash of all that the file would depend on.
         size: height and width.
         box: top, left, bottom, right of trimmed results in the target.
-        confidence: that the object is there, in [0, 1].
-        present: whether it was found.
+        confidence: how likely the object is in the picture, in [0, 1], not how good the matte is.
+        present: whether the confidence reaches the model's threshold.
         seconds: of each stage.
         error: why it failed.
         run: which run this was.
@@ -78,9 +80,10 @@ class Entry(_Record):
     group: str
     source: str
     stem: str
-    state: Literal["done", "failed"]
+    state: Literal["done", "skipped", "failed"]
     input: InputRecord | None = None
     outputs: dict[str, OutputRecord] = {}
+    withheld: dict[str, str] = {}
     size: tuple[int, int] | None = None
     box: tuple[int, int, int, int] | None = None
     confidence: float | None = None
@@ -89,6 +92,11 @@ class Entry(_Record):
     error: str | None = None
     run: str
     at: str
+
+    def settings(self, kind: str) -> str | None:
+        """Hash of what a result depends on, written or withheld; None where there is none."""
+        record = self.outputs.get(kind)
+        return self.withheld.get(kind) if record is None else record.settings
 
 
 class Ledger:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from icm.config.results import SAVE_KINDS
 from icm.engine.flow import Final, Flow, Stages
 from icm.engine.jobs import Job
 from icm.engine.ledger import Entry, InputRecord, Ledger, OutputRecord, now
@@ -31,13 +32,13 @@ class Outcome:
 
     Attributes:
         job: which.
-        state: 'unchanged' where all was up to date.
+        state: 'unchanged' where all was up to date, else the entry's.
         entry: the ledger's.
         files: written now, below the output folder.
     """
 
     job: Job
-    state: Literal["done", "unchanged", "failed"]
+    state: Literal["done", "skipped", "unchanged", "failed"]
     entry: Entry
     files: tuple[str, ...] = ()
 
@@ -166,7 +167,8 @@ class LocalRun:
             started = time.monotonic()
             matte = self._matting.finish(loaded.picture, predicted.prediction)
             seconds = {**predicted.seconds, "finish": _since(started)}
-            return self._saved(loaded, matte, seconds)
+            save = self._skipped if matte.skipped else self._saved
+            return save(loaded, matte, seconds)
         except Exception as error:  # as in _read
             return self._failed(loaded.job, error, loaded.examined.input)
 
@@ -190,23 +192,38 @@ class LocalRun:
             )
             for kind, path in zip(stale, paths, strict=True)
         }
-        entry = Entry(
-            group=job.group,
-            source=job.source,
-            stem=job.stem,
-            state="done",
-            input=loaded.examined.input,
-            outputs={**self._still_valid(loaded), **written},
-            size=matte.picture.size,
-            box=box,
-            confidence=round(matte.confidence, 4),
-            present=matte.present,
-            seconds={**seconds, "write": _since(started)},
-            run=self._ledger.run,
-            at=now(),
+        entry = self._entry(loaded, matte, {**seconds, "write": _since(started)}).model_copy(
+            update={"outputs": {**self._still_valid(loaded), **written}, "box": box}
         )
         self._ledger.add(entry)
         return Outcome(job, "done", entry, tuple(record.file for record in written.values()))
+
+    def _skipped(self, loaded: _Loaded, matte: Matte, seconds: Mapping[str, float]) -> Outcome:
+        """Writes nothing, and removes what an earlier run made of the target."""
+        job, settings = loaded.job, self._plan.settings(loaded.job.group)
+        before = self._ledger.entries.get(job.key)
+        earlier = before.outputs if before is not None else {}
+        kinds = [kind for kind in SAVE_KINDS if kind in settings or kind in earlier]
+        matte.save(self._plan.folder, job.stem, kinds)
+        entry = self._entry(loaded, matte, seconds).model_copy(update={"withheld": settings})
+        self._ledger.add(entry)
+        return Outcome(job, "skipped", entry)
+
+    def _entry(self, loaded: _Loaded, matte: Matte, seconds: Mapping[str, float]) -> Entry:
+        job = loaded.job
+        return Entry(
+            group=job.group,
+            source=job.source,
+            stem=job.stem,
+            state="skipped" if matte.skipped else "done",
+            input=loaded.examined.input,
+            size=matte.picture.size,
+            confidence=round(matte.confidence, 4),
+            present=matte.present,
+            seconds=dict(seconds),
+            run=self._ledger.run,
+            at=now(),
+        )
 
     def _still_valid(self, loaded: _Loaded) -> dict[str, OutputRecord]:
         """Results of an earlier run of the same target, of kinds that are not written now."""

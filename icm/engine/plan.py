@@ -205,12 +205,8 @@ def _stale(
         return tuple(wanted), "failed before"
     if entry.input is None or entry.input.sha256 != found.sha256:
         return tuple(wanted), "changed"
-    other = tuple(
-        kind
-        for kind, settings in wanted.items()
-        if kind not in entry.outputs or entry.outputs[kind].settings != settings
-    )
-    rest = {kind: entry.outputs[kind] for kind in wanted if kind not in other}
+    other = tuple(kind for kind, settings in wanted.items() if entry.settings(kind) != settings)
+    rest = {kind: entry.outputs[kind] for kind in wanted if kind not in (*other, *entry.withheld)}
     gone = {kind for kind, record in rest.items() if not _is_there(folder, record)}
     changed = {
         kind

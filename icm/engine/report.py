@@ -40,7 +40,9 @@ figure{background:#222;border-color:#444}small{color:#aaa}}
 def write_report(
     path: Path, jobs: Iterable[tuple[Job, Entry]], folder: Path, summary: Summary
 ) -> None:
-    """Writes the page: failures, then where nothing was found, then by rising confidence.
+    """Writes the page: failures, then where the object may be missing, then the rest.
+
+    Within each, the targets are ordered by how likely the object is there, the least likely first.
 
     Args:
         path: the HTML file.
@@ -75,14 +77,17 @@ def _urgency(item: tuple[Job, Entry]) -> tuple[int, float, str]:
 
 def _head(summary: Summary, ordered: Sequence[tuple[Job, Entry]]) -> str:
     failed = sum(entry.state == "failed" for _, entry in ordered)
-    absent = sum(entry.state == "done" and not entry.present for _, entry in ordered)
+    doubtful = sum(entry.present is False for _, entry in ordered)
+    skipped = sum(entry.state == "skipped" for _, entry in ordered)
+    unwritten = f" (nothing was written for {skipped} of them)" if skipped else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><title>Matting report</title>'
         f"<style>{_STYLE}</style></head><body>\n<h1>Matting report</h1>\n"
         f"<pre>{html.escape(summary.text())}</pre>\n"
-        f"<p>{len(ordered)} targets: {failed} failed, in {absent} the object was not found, "
-        f"{len(ordered) - failed - absent} mattes by rising confidence.</p>\n"
+        f"<p>{len(ordered)} targets: {failed} failed, {doubtful} may lack the object{unwritten}, "
+        f"{len(ordered) - failed - doubtful} show it. Confidence says how likely the object is in "
+        "the picture, not how good the matte is; the lowest come first.</p>\n"
         '<div class="grid">\n'
     )
 
@@ -103,18 +108,21 @@ def _title(job: Job) -> str:
 def _state(entry: Entry) -> str:
     if entry.state == "failed":
         return html.escape(f"failed: {entry.error}")
-    found = "" if entry.present else "object not found, "
-    return f"{found}confidence {entry.confidence or 0:.2f}"
+    found = "" if entry.present else "maybe not in this picture, "
+    written = "nothing written, " if entry.state == "skipped" else ""
+    return f"{found}{written}confidence {entry.confidence or 0:.2f}"
 
 
 def _pictures(job: Job, entry: Entry, folder: Path) -> str:
     """The target and what was made of it, as far as they are still there."""
     try:
         target = read_image(job.path)
-        result = _result(entry, folder, target)
+        shown = [_image(target.at(_small(target.size)), "target")]
+        if entry.outputs:
+            shown.append(_image(_result(entry, folder, target), "matte"))
     except IcmError as error:
         return html.escape(str(error))
-    return _image(target.at(_small(target.size)), "target") + _image(result, "matte")
+    return "".join(shown)
 
 
 def _result(entry: Entry, folder: Path, target: Picture) -> NDArray[np.float32]:

@@ -191,7 +191,9 @@ def _ended(
     try:
         ledger.end(
             {
+                "doubtful": summary.doubtful,
                 "done": summary.done,
+                "skipped": summary.skipped,
                 "unchanged": summary.unchanged,
                 "failed": len(summary.failed),
                 "seconds": summary.seconds,

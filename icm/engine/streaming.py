@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from icm.config.results import Absent
 from icm.engine.contract import LoadedModel
 from icm.engine.passes import Passes
 from icm.errors import IcmError
@@ -31,14 +33,19 @@ class Failure:
 
 
 def stream_mattes(
-    matting: LoadedModel, targets: Iterable[PictureSource], reference: Reference, size: int
+    matting: LoadedModel,
+    targets: Iterable[PictureSource],
+    reference: Reference,
+    size: int,
+    absent: Absent | None = None,
 ) -> Iterator[Matte | Failure]:
     """Mattes targets in order, at most `size` in one pass; see `Matting.stream`."""
     passes = Passes(matting, size)
+    finish = partial(_finished, matting, absent=absent)
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as finisher:
         pending: deque[Future[Matte | Failure]] = deque()
         for group in _groups(matting, _read_ahead(targets, reader, size + AHEAD), size):
-            pending.extend(_submit(matting, passes, group, reference, finisher))
+            pending.extend(_submit(passes, group, reference, finisher, finish))
             while len(pending) > size + AHEAD:
                 yield pending.popleft().result()
         while pending:
@@ -67,11 +74,11 @@ def _groups(
 
 
 def _submit(
-    matting: LoadedModel,
     passes: Passes,
     group: list[Picture] | Failure,
     reference: Reference,
     finisher: ThreadPoolExecutor,
+    finish: Callable[[Picture, Prediction], Matte | Failure],
 ) -> list[Future[Matte | Failure]]:
     """Runs the device on a group and hands the rest of the work to another thread."""
     if isinstance(group, Failure):
@@ -81,14 +88,16 @@ def _submit(
     except IcmError as error:
         return [finisher.submit(Failure, picture.name, error) for picture in group]
     return [
-        finisher.submit(_finished, matting, picture, prediction)
+        finisher.submit(finish, picture, prediction)
         for picture, prediction in zip(group, predictions, strict=True)
     ]
 
 
-def _finished(matting: LoadedModel, picture: Picture, prediction: Prediction) -> Matte | Failure:
+def _finished(
+    matting: LoadedModel, picture: Picture, prediction: Prediction, absent: Absent | None
+) -> Matte | Failure:
     try:
-        return matting.finish(picture, prediction)
+        return matting.finish(picture, prediction, absent)
     except IcmError as error:
         return Failure(picture.name, error)
 

@@ -9,6 +9,7 @@ from icm.engine.local import Outcome
 from icm.printable import visible
 
 _NAMED = 50  # failures printed one by one; the ledger names them all
+_DOUBTFUL = 10  # likewise targets that may lack the object
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,9 @@ class Summary:
 
     Attributes:
         done: targets matted now.
-        absent: those of them in which the object was not found.
+        skipped: targets for which nothing was written now, since the object may be missing.
+        doubtful: (source, confidence) of each target that may lack the object, least likely first,
+            those included that are up to date.
         unchanged: targets that were up to date.
         failed: (source, reason) of each failure.
         seconds: from the first target to the last.
@@ -27,7 +30,8 @@ class Summary:
     """
 
     done: int
-    absent: int
+    skipped: int
+    doubtful: tuple[tuple[str, float], ...]
     unchanged: int
     failed: tuple[tuple[str, str], ...]
     seconds: float
@@ -44,8 +48,20 @@ class Summary:
         ]
         if self.done:
             lines.append(f"the device waited {self.waiting:.0%} of the time")
-        if self.absent:
-            lines.append(f"in {self.absent} of those done the object was not found")
+        if self.skipped:
+            lines.append(f"nothing was written for {self.skipped} more (--absent skip)")
+        if self.doubtful:
+            lines.append(
+                f"in {len(self.doubtful)} the object may be missing, with how likely it is there:"
+            )
+            lines += [
+                visible(f"{likely:.2f} {source}", one_line=True)
+                for source, likely in self.doubtful[:_DOUBTFUL]
+            ]
+        if len(self.doubtful) > _DOUBTFUL:
+            lines.append(
+                f"... and {len(self.doubtful) - _DOUBTFUL} more, named in the ledger's last line"
+            )
         if self.stopped and self.kept:
             lines.append("stopped before all was done: run again to go on")
         elif self.stopped:
@@ -72,7 +88,8 @@ class Tally:
         """Starts the clock."""
         self._started = time.monotonic()
         self.counted = 0
-        self._done = self._absent = self._unchanged = 0
+        self._done = self._skipped = self._unchanged = 0
+        self._doubtful: dict[tuple[str, str], tuple[str, float]] = {}
         self._failed: dict[tuple[str, str], tuple[str, str]] = {}
 
     def count(self, outcome: Outcome) -> None:
@@ -80,21 +97,26 @@ class Tally:
         self.counted += 1
         job, entry = outcome.job, outcome.entry
         self._failed.pop(job.key, None)
+        self._doubtful.pop(job.key, None)
+        named = f"{job.group}: {job.source}" if job.group else job.source
+        if entry.present is False:
+            self._doubtful[job.key] = (named, entry.confidence or 0.0)
         if outcome.state == "failed":
-            named = f"{job.group}: {job.source}" if job.group else job.source
             self._failed[job.key] = (named, entry.error or "")
         elif outcome.state == "unchanged":
             self._unchanged += 1
+        elif outcome.state == "skipped":
+            self._skipped += 1
         else:
             self._done += 1
-            self._absent += entry.present is False
 
     def summary(self, *, device_seconds: float, stopped: bool) -> Summary:
         """The numbers so far."""
         seconds = time.monotonic() - self._started
         return Summary(
             done=self._done,
-            absent=self._absent,
+            skipped=self._skipped,
+            doubtful=tuple(sorted(self._doubtful.values(), key=lambda item: (item[1], item[0]))),
             unchanged=self._unchanged,
             failed=tuple(self._failed.values()),
             seconds=round(seconds, 2),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from icm.config.results import SAVE_KINDS
-from icm.errors import InputError
+from icm.errors import InputError, OutputError
 from icm.finishing import estimate_foreground
 from icm.images import Picture, output_path, resize, write_png
 from icm.results.compositing import Background, as_image, composite
@@ -29,10 +29,12 @@ class Matte:
         alpha: float32 h w in [0, 1].
         guidance: map of where the reference's object is, in [0, 1], at the network's size.
         trimap: 0 background, 0.5 unknown, 1 foreground; any size, of the whole picture.
-        confidence: in [0, 1], that the target contains the reference's object.
-        present: whether the confidence reaches the model's threshold.
+        confidence: how likely the object is in the picture, in [0, 1], not how good the matte is.
+        present: whether the confidence reaches the model's threshold (`finish.present_threshold`).
         known_foreground: the object's own colours, float32 h w 3 in [0, 1]; None: `foreground`
             estimates them.
+        skipped: whether the object is too unlikely to be there for anything to be written, as was
+            asked for (`absent="skip"`); alpha is then all zero.
     """
 
     picture: Picture
@@ -42,6 +44,7 @@ class Matte:
     confidence: float
     present: bool
     known_foreground: NDArray[np.float32] | None = None
+    skipped: bool = False
 
     @property
     def name(self) -> str:
@@ -91,6 +94,8 @@ class Matte:
     ) -> list[Path]:
         """Writes results as `folder/stem.kind.png`, each at the target's size.
 
+        Of a skipped matte nothing is written, and what an earlier run left in its place is removed.
+
         Args:
             folder: where to write; made where it is missing.
             stem: the results' common name, as `a/b` (see `icm.images.output_stems`); below
@@ -100,16 +105,20 @@ class Matte:
             background: background of the composite, as for `over`.
 
         Returns:
-            The files written, in the order of `kinds`.
+            The files written, in the order of `kinds`; none of a skipped matte.
 
         Raises:
             InputError: an unknown kind, a stem that leads out of the folder or is no name, or a
                 background that cannot be read.
-            OutputError: a file cannot be written.
+            OutputError: a file cannot be written, or an earlier one not be removed.
         """
         check_kinds(kinds)
         stem = _checked_stem(stem)
-        paths = []
+        paths: list[Path] = []
+        if self.skipped:
+            for kind in kinds:
+                _remove(output_path(folder, stem, kind))
+            return paths
         for kind in kinds:
             path = output_path(folder, stem, kind)
             coloured = kind in ("cutout", "composite")
@@ -148,6 +157,13 @@ def check_kinds(kinds: Sequence[str]) -> None:
     if unknown or not kinds:
         found = f"'{unknown[0]}' cannot be saved" if unknown else "nothing to save"
         raise InputError(f"{found}: choose of {', '.join(SAVE_KINDS)}")
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot remove {path}: {error.strerror}") from error
 
 
 def _checked_stem(stem: str | PurePath) -> PurePath:

@@ -51,7 +51,7 @@ class Prediction:
         alpha_b1hw: alpha in [0, 1].
         guidance_b1hw: map of the reference's object, in [0, 1], at the size of the matching
             features; for display and for the trimap, not calibrated.
-        confidence_b: in [0, 1], that the target contains the reference's object.
+        confidence_b: how likely the object is in the target, in [0, 1], not how good alpha is.
     """
 
     alpha_b1hw: Tensor

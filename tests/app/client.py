@@ -8,6 +8,8 @@ from urllib.parse import quote
 import httpx
 from gradio_client import Client
 
+AS_OPENED = {"start": ("keep",), "again": ("keep",)}  # what the page's choices are at first
+
 
 class Visit:
     """One visitor's session with a running page, perhaps through a proxy that tells an address."""
@@ -21,7 +23,8 @@ class Visit:
 
     def call(self, name: str, *values):
         """Triggers an event of the page; its last values."""
-        return self.gradio.predict(*values, api_name=f"/{name}")
+        given = values or AS_OPENED.get(name, ())
+        return self.gradio.predict(*given, api_name=f"/{name}")
 
     def upload(self, kind: str, content: bytes, name: str = "a.png", key: str = ""):
         """Uploads a file as the page's widgets do."""

@@ -27,7 +27,7 @@ class FakeMatting:
         self.references += 1
         return SimpleNamespace(image=image, mask=mask, fingerprint=self.fingerprint)
 
-    def __call__(self, target, reference) -> Matte:
+    def __call__(self, target, reference, *, absent=None) -> Matte:
         self.before.wait(10)
         self.seen.append(target)
         if b"fails" in Path(target).read_bytes()[-20:]:
@@ -36,13 +36,17 @@ class FakeMatting:
             raise RuntimeError("a secret of the server")
         picture = read_image(target)
         alpha = (picture.rgb.mean(axis=2) > 0.35).astype(np.float32)
+        present = b"doubtful" not in Path(target).read_bytes()[-20:]
+        if not present and absent in ("empty", "skip"):
+            alpha = np.zeros_like(alpha)
         return Matte(
             picture=picture,
             alpha=alpha,
             guidance=alpha,
             trimap=alpha,
-            confidence=0.9,
-            present=True,
+            confidence=0.9 if present else 0.1,
+            present=present,
+            skipped=not present and absent == "skip",
             known_foreground=picture.rgb,
         )
 

@@ -57,6 +57,30 @@ def test_a_call_gives_the_very_matte_of_the_library(page, files) -> None:
     assert np.array_equal(np.asarray(Image.open(alpha)), np.rint(matte.alpha * 255))
 
 
+def test_a_call_says_what_becomes_of_doubtful_pictures(page, files, monkeypatch) -> None:
+    matting = page.desk.models.matting("small")
+    strict = matting.config.finish.model_copy(update={"present_threshold": 1.0})
+    monkeypatch.setattr(
+        matting,
+        "_built",
+        replace(matting._built, config=matting.config.model_copy(update={"finish": strict})),
+    )
+    client = Client(page.url, verbose=False)
+    words = (handle_file("cat.png"), handle_file("cat_mask.png"), "")
+    found = {
+        absent: client.predict(handle_file("two.png"), *words, absent, api_name="/matte")
+        for absent in ("keep", "empty", "skip")
+    }
+    assert {report["present"] for _, _, report in found.values()} == {False}
+    assert Image.open(found["keep"][0]).getextrema()[1] > 0
+    assert Image.open(found["empty"][0]).getextrema() == (0, 0)
+    assert found["skip"][:2] == (None, None)
+    assert found["skip"][2]["skipped"] is True
+    files, (report,) = client.predict([handle_file("two.png")], *words, "skip", api_name="/batch")
+    assert not files
+    assert report["skipped"] is True
+
+
 def test_a_broken_picture_does_not_stop_a_batch(page, files) -> None:
     (files / "bad.png").write_bytes(encoded(disc())[:-40])
     client = Client(page.url, verbose=False)

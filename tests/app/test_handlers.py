@@ -20,7 +20,7 @@ from tests.app.pictures import disc, encoded
 def handlers(visitor):
     """Of a page with one visitor."""
     device = Device(4)
-    registry = SimpleNamespace(find=lambda token, session: visitor)
+    registry = SimpleNamespace(find=lambda token, session: visitor, check_disk=lambda: None)
     yield Handlers(Desk(Settings(), registry, device, FakeModels(FakeMatting())))
     device.close()
 
@@ -42,3 +42,13 @@ def test_a_choice_makes_a_newer_state(handlers, visitor, tmp_path, widget) -> No
     assert after[place]["chosen"] == items[0].key
     assert after[place]["version"] > before[place]["version"]
     assert {view["version"] for view in after[:3]} == {visitor.version}
+
+
+def test_what_becomes_of_doubtful_pictures_is_chosen_with_the_run(handlers, visitor) -> None:
+    for name in ("skip", "keep"):
+        with pytest.raises(gr.Error, match="first mark the object"):
+            handlers.start("", name, SimpleNamespace(session_hash="one"))
+        assert visitor.absent == name
+    with pytest.raises(gr.Error, match="'drop' is no choice: use keep, empty, skip"):
+        handlers.again("", "drop", SimpleNamespace(session_hash="one"))
+    assert visitor.absent == "keep"

@@ -6,9 +6,11 @@ import shutil
 from pathlib import PurePath
 
 import pytest
+from PIL import Image
 
 from app import runs, uploads
 from app.queue import Device
+from app.views import tray_view, viewer_view
 from icm import InputError
 from tests.app.fakes import FakeMatting, FakeModels
 from tests.app.pictures import disc, disc_mask, encoded
@@ -136,3 +138,49 @@ def test_nothing_runs_without_marks_or_twice_at_a_time(ready, device, matting) -
     with pytest.raises(InputError, match="first mark the object"):
         runs.start(ready, device, FakeModels(matting), [ready.targets[0].key])
     assert ready.targets[0].name == PurePath("0.png")
+
+
+@pytest.fixture
+def doubtful(ready):
+    """As `ready`, the last picture maybe without the object."""
+    path = ready.targets[2].path
+    path.write_bytes(path.read_bytes() + b"doubtful")
+    return ready
+
+
+def test_a_doubtful_picture_is_shown_with_its_matte_and_comes_first(
+    doubtful, device, matting
+) -> None:
+    runs.start(doubtful, device, FakeModels(matting))
+    until(lambda: finished(doubtful))
+    assert states(doubtful) == ["done", "done", "absent"]
+    folder = doubtful.targets[2].results
+    assert Image.open(folder / "full.alpha.png").getextrema() == (0, 255)
+    assert [view["name"] for view in tray_view(doubtful)["targets"]] == ["2.png", "0.png", "1.png"]
+    doubtful.chosen_target = doubtful.targets[2].key
+    shown = viewer_view(doubtful)["result"]
+    assert (shown["name"], shown["present"], shown["confidence"]) == ("2.png", False, 0.1)
+
+
+def test_a_doubtful_picture_is_emptied_or_skipped_where_chosen(doubtful, device, matting) -> None:
+    keys = [target.key for target in doubtful.targets]
+    last = doubtful.targets[2]
+    runs.start(doubtful, device, FakeModels(matting))
+    until(lambda: finished(doubtful))
+    doubtful.absent = "empty"
+    runs.start(doubtful, device, FakeModels(matting), keys)
+    until(lambda: finished(doubtful))
+    assert Image.open(last.results / "full.alpha.png").getextrema() == (0, 0)
+    doubtful.absent = "skip"
+    runs.start(doubtful, device, FakeModels(matting), keys)
+    until(lambda: finished(doubtful))
+    assert states(doubtful) == ["done", "done", "absent"]
+    assert (last.results, last.reason) == (None, "Skipped, as you chose.")
+    kept = sorted(path.name for path in last.path.parent.iterdir())
+    assert kept == sorted([last.path.name, "thumbnail.webp"])
+    assert doubtful.targets[0].results is not None
+    doubtful.absent = "keep"
+    runs.start(doubtful, device, FakeModels(matting), [last.key])
+    until(lambda: finished(doubtful))
+    assert last.results is not None
+    assert last.reason == ""

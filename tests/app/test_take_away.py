@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import zipfile
 from pathlib import PurePath
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.bundle import Named, results_of, single, stems_of, zip_stream
+from app.bundle import Named, report_of, results_of, single, stems_of, zip_stream
 from app.results import composite, write_results
 from app.views import command_line, progress_view
 from app.visitor import Progress, Target
@@ -63,12 +64,13 @@ def test_a_wrong_colour_is_refused(finished, colour) -> None:
 
 def test_the_zip_keeps_folders_and_nothing_collides(finished) -> None:
     visitor, mattes = finished
-    stream = zip_stream(results_of(visitor), visitor.background, None)
+    stream = zip_stream(results_of(visitor), visitor.background, None, report_of(visitor))
     archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
     assert archive.testzip() is None
     stems = ["a/x", "b/x.png", "b/x.jpg", "b/x.png-2"]
     kinds = ("alpha", "cutout", "composite")
-    assert archive.namelist() == [f"{stem}.{kind}.png" for stem in stems for kind in kinds]
+    names = [f"{stem}.{kind}.png" for stem in stems for kind in kinds]
+    assert archive.namelist() == [*names, "report.csv"]
     for stem, matte in zip(stems, mattes, strict=True):
         alpha = np.asarray(Image.open(archive.open(f"{stem}.alpha.png")))
         assert np.array_equal(alpha, np.rint(matte.alpha * 255))
@@ -79,13 +81,33 @@ def test_the_zip_keeps_folders_and_nothing_collides(finished) -> None:
 def test_a_result_that_goes_while_the_zip_is_sent_is_left_out(finished, tmp_path) -> None:
     visitor, _ = finished
     gone = Named("t", PurePath("gone"), tmp_path / "gone")
-    stream = zip_stream([*results_of(visitor)[:1], gone], "checker", None)
+    stream = zip_stream([*results_of(visitor)[:1], gone], "checker", None, "")
     archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
-    assert len(archive.namelist()) == 3
+    assert len(archive.namelist()) == 3 + 1
+
+
+def test_the_zip_says_which_pictures_may_lack_the_object(finished) -> None:
+    visitor, _ = finished
+    first, second, third, fourth = visitor.targets
+    first.confidence = third.confidence = 0.9
+    second.state, second.confidence = "absent", 0.2
+    third.state, third.reason, third.results = "failed", "it is no picture", None
+    fourth.state, fourth.confidence, fourth.results = "absent", 0.1, None
+    fourth.reason = "Skipped, as you chose."
+    stream = zip_stream(results_of(visitor), "checker", None, report_of(visitor))
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
+    rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
+    assert rows[0] == ["picture", "object", "how likely the object is in the picture", "note"]
+    assert rows[1:] == [
+        ["b/x.jpg", "failed", "", "it is no picture"],
+        ["b/x.png", "maybe not in this picture", "0.1000", "Skipped, as you chose."],
+        ["b/x.png", "maybe not in this picture", "0.2000", ""],
+        ["a/x.png", "found", "0.9000", ""],
+    ]
 
 
 def test_the_zip_comes_in_pieces(finished) -> None:
-    pieces = [p for p in zip_stream(results_of(finished[0]), "checker", None) if p]
+    pieces = [p for p in zip_stream(results_of(finished[0]), "checker", None, "") if p]
     assert len(pieces) > 12
     assert max(map(len, pieces)) < sum(map(len, pieces)) / 4
 
@@ -113,8 +135,11 @@ def test_stems_keep_the_top_folder() -> None:
 def test_the_command_line_quotes_what_a_visitor_wrote(visitor) -> None:
     visitor.background = "#ffffff"
     visitor.model = "sd21"
+    visitor.absent = "skip"
     command = command_line(visitor)
-    assert command.startswith("icm batch my_pictures --reference object.icmref --model sd21")
+    assert command.startswith(
+        "icm batch my_pictures --reference object.icmref --model sd21 --absent skip"
+    )
     assert "--background '#ffffff'" in command
 
 

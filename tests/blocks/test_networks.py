@@ -220,4 +220,4 @@ def test_a_stage_says_how_often_to_look_and_else_the_model_does():
     values = {"objective": "matting", "steps": 1}
     stages = [SmallTraining(**values, passes=passes) for passes in (None, 1, 5)]
     passes = [untrained(stage)[0].network.passes for stage in stages]
-    assert passes == [read_model_config("small").network.passes, 1, 5]
+    assert passes == [read_model_config("small_diffusion").network.passes, 1, 5]

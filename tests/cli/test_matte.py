@@ -204,8 +204,21 @@ def test_a_mask_for_a_saved_reference_is_refused(
     assert "holds its mask already" in capsys.readouterr().err
 
 
-def test_what_is_not_found_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one = str(folder / "one.jpg")
-    assert matte(folder, one, "--set", "finish.present_threshold=1") == 0
-    assert "not found" in capsys.readouterr().err
-    assert np.asarray(Image.open(folder / "out" / "one.alpha.png")).max() == 0
+def test_what_may_be_missing_is_said_and_withheld_only_where_asked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(folder / "one.jpg"), "--set", "finish.present_threshold=1"]
+    alpha = folder / "out" / "one.alpha.png"
+    assert matte(folder, *words) == 0
+    said = capsys.readouterr().err
+    assert "one.jpg: maybe not in this picture (confidence 0." in said
+    assert "1 matted into" in said and "1 maybe without the object" in said
+    assert np.asarray(Image.open(alpha)).max() > 0
+    assert matte(folder, *words, "--absent", "empty") == 0
+    assert "alpha is all zero" in capsys.readouterr().err
+    assert np.asarray(Image.open(alpha)).max() == 0
+    assert matte(folder, *words, "--absent", "skip") == 0
+    said = capsys.readouterr().err
+    assert "nothing is written" in said
+    assert "0 matted into" in said and "1 skipped" in said
+    assert written(folder) == []

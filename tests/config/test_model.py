@@ -11,17 +11,21 @@ from icm.errors import ConfigError
 NO_LEVEL = "backbone.attention_blocks=[[up_blocks.0],[down_blocks.1]]"
 
 REFUSED = (
-    ("small", "backbone.channels=[8,160,320]", "channels.*multiple of 16"),
-    ("small", "backbone.channels=[16,160,1000000]", "channels.*4096"),
-    ("small", "backbone.head_width=320", "head_width 320 does not divide the 160 channels"),
-    ("small", "backbone.head_width=7", "head_width 7 does not divide"),
-    ("small", "backbone.ensemble=1000", "less than or equal to 64"),
-    ("small", "network.width=6", "multiple of 4"),
-    ("small", "network.decoder_width=2", "16 or a multiple of 32"),
-    ("small", "network.decoder_width=112", "16 or a multiple of 32"),
-    ("small", "input.size=100000", "less than or equal to 4096"),
-    ("small", "input.most_elongated=.inf", "less than or equal to 16"),
-    ("small", "finish.present_threshold=.nan", "present_threshold"),
+    ("small_diffusion", "backbone.channels=[8,160,320]", "channels.*multiple of 16"),
+    ("small_diffusion", "backbone.channels=[16,160,1000000]", "channels.*4096"),
+    (
+        "small_diffusion",
+        "backbone.head_width=320",
+        "head_width 320 does not divide the 160 channels",
+    ),
+    ("small_diffusion", "backbone.head_width=7", "head_width 7 does not divide"),
+    ("small_diffusion", "backbone.ensemble=1000", "less than or equal to 64"),
+    ("small_diffusion", "network.width=6", "multiple of 4"),
+    ("small_diffusion", "network.decoder_width=2", "16 or a multiple of 32"),
+    ("small_diffusion", "network.decoder_width=112", "16 or a multiple of 32"),
+    ("small_diffusion", "input.size=100000", "less than or equal to 4096"),
+    ("small_diffusion", "input.most_elongated=.inf", "less than or equal to 16"),
+    ("small_diffusion", "finish.present_threshold=.nan", "present_threshold"),
     ("small", "network={kind: published}", "needs backbone kind 'diffusion'"),
     ("sd21", "network={kind: small}", "needs backbone kind 'small'"),
     ("sd21", "backbone.source=''", "source"),
@@ -64,7 +68,10 @@ def test_widths_that_are_accepted_can_be_built(decoder: int, width: int) -> None
         f"network={{kind: small, width: {width}, readers: 1, decoder_width: {decoder}}}",
         "finish={method: bicubic}",
     )
-    assert build(read_model_config("small", values), device="cpu").config.network.width == width
+    assert (
+        build(read_model_config("small_diffusion", values), device="cpu").config.network.width
+        == width
+    )
 
 
 def test_a_head_for_another_backbone_is_refused() -> None:

@@ -1,6 +1,7 @@
 """The matte as a value: cut-outs, composites, files."""
 
 import io
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -180,3 +181,13 @@ def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "a").write_text("in the way")
     with pytest.raises(OutputError):
         made().save(tmp_path, "a/cat")
+
+
+def test_a_skipped_matte_leaves_no_file_of_an_earlier_run(tmp_path):
+    made().save(tmp_path, "a/cat", ("alpha", "cutout"))
+    (tmp_path / "a" / "cat.jpg").write_bytes(b"not ours")
+    skipped = replace(made(), present=False, skipped=True)
+    assert skipped.save(tmp_path, "a/cat", ("alpha", "cutout")) == []
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["cat.jpg"]
+    assert skipped.save(tmp_path / "new", "cat") == []
+    assert not (tmp_path / "new").exists()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from icm.models.small.encoder_guidance import (
@@ -69,6 +69,25 @@ class EncoderCoarse:
     present_b: Tensor
 
 
+@dataclass(frozen=True)
+class EncoderStart:
+    """What all passes over a batch of targets share.
+
+    Attributes:
+        guidance: of the targets.
+        context_bchw: projected encoder features.
+        prior_bn: logit of alpha from the guidance alone.
+        present_b: logit of presence.
+        grid: height and width of the maps.
+    """
+
+    guidance: EncoderGuidance
+    context_bchw: Tensor
+    prior_bn: Tensor
+    present_b: Tensor
+    grid: tuple[int, int]
+
+
 class EncoderNetwork(nn.Module):
     """Alpha from the maps of a pretrained encoder.
 
@@ -98,7 +117,9 @@ class EncoderNetwork(nn.Module):
         self.passes = passes
         self.context_dropout = context_dropout
         self.prior = nn.Linear(len(CHANNELS), 1)
-        self.enter_guidance = nn.Conv2d(len(CHANNELS) + len(PASS_CHANNELS), GUIDANCE_WIDTH, 1)
+        self.enter_guidance = nn.Conv2d(
+            len(CHANNELS) + len(PASS_CHANNELS) + 1, GUIDANCE_WIDTH, 1
+        )  # the last one is presence
         self.project = nn.ModuleList(
             nn.Conv2d(inputs, outputs, 1)
             for inputs, outputs in zip(coarser, context_widths, strict=True)
@@ -168,22 +189,21 @@ class EncoderNetwork(nn.Module):
         return EncoderReference(joined(several), torch.cat(flat, dim=1))
 
     def forward(
-        self,
-        maps_bchw: Sequence[Tensor],
-        image_b3hw: Tensor,
-        reference: EncoderReference,
-        *,
-        evidence_b1hw: Tensor | None = None,
+        self, maps_bchw: Sequence[Tensor], image_b3hw: Tensor, reference: EncoderReference
     ) -> EncoderCoarse:
-        """Coarse alpha of a batch of targets.
+        """Coarse alpha of a batch of targets, from this branch alone.
 
         Args:
             maps_bchw: encoder maps of the targets, fine to coarse.
             image_b3hw: the targets, RGB in [0, 1].
             reference: of the same batch or a batch of 1.
-            evidence_b1hw: logit of alpha from another network, added after each pass, at the grid
-                of the second map.
         """
+        return self.refine(self.begin(maps_bchw, image_b3hw, reference))
+
+    def begin(
+        self, maps_bchw: Sequence[Tensor], image_b3hw: Tensor, reference: EncoderReference
+    ) -> EncoderStart:
+        """What all passes share; arguments as for `forward`."""
         height, width = maps_bchw[1].shape[-2:]
         grid = int(height), int(width)
         guidance = encoder_guidance(
@@ -191,13 +211,36 @@ class EncoderNetwork(nn.Module):
         )
         prior_bn = self.prior(rearrange(guidance.channels_bcn, "b c n -> b n c")).float()[..., 0]
         present_b = self.presence(presence_features(guidance, prior_bn)).float()[..., 0]
-        context_bchw = self._context(maps_bchw, grid)
+        return EncoderStart(guidance, self._context(maps_bchw, grid), prior_bn, present_b, grid)
+
+    def refine(
+        self,
+        start: EncoderStart,
+        *,
+        estimate_b1hw: Tensor | None = None,
+        evidence_b1hw: Tensor | None = None,
+        passes: int | None = None,
+    ) -> EncoderCoarse:
+        """Runs passes, each with the answer of the one before.
+
+        Args:
+            start: of `begin`.
+            estimate_b1hw: logit to start from, at the start's grid; None for the prior.
+            evidence_b1hw: logit of another network at the same grid, added to every answer.
+            passes: how many; None for the configured number.
+        """
         added_bn = 0.0 if evidence_b1hw is None else evidence_b1hw.float().flatten(1)
-        logit_bn = prior_bn + added_bn
-        for _ in range(self.passes):
-            change_bn, trunk_bchw = self._pass(guidance, logit_bn.detach(), context_bchw, grid)
-            logit_bn = prior_bn + change_bn + added_bn
-        return EncoderCoarse(_map(logit_bn, grid), trunk_bchw, _map(prior_bn, grid), present_b)
+        logit_bn = start.prior_bn if estimate_b1hw is None else estimate_b1hw.float().flatten(1)
+        logit_bn = logit_bn + added_bn
+        for _ in range(self.passes if passes is None else passes):
+            change_bn, trunk_bchw = self._pass(start, logit_bn.detach())
+            logit_bn = start.prior_bn + change_bn + added_bn
+        return EncoderCoarse(
+            _map(logit_bn, start.grid),
+            trunk_bchw,
+            _map(start.prior_bn, start.grid),
+            start.present_b,
+        )
 
     def decode(
         self, maps_bchw: Sequence[Tensor], image_b3hw: Tensor, coarse: EncoderCoarse
@@ -238,19 +281,21 @@ class EncoderNetwork(nn.Module):
         kept_b = torch.rand(context_bchw.shape[0], device=context_bchw.device)
         return context_bchw * (kept_b >= self.context_dropout).to(context_bchw)[:, None, None, None]
 
-    def _pass(
-        self,
-        guidance: EncoderGuidance,
-        known_bn: Tensor,
-        context_bchw: Tensor,
-        grid: tuple[int, int],
-    ) -> tuple[Tensor, Tensor]:
+    def _pass(self, start: EncoderStart, known_bn: Tensor) -> tuple[Tensor, Tensor]:
         """Change of the prior's logit, b n, and the trunk's features."""
+        guidance, grid = start.guidance, start.grid
+        present_b = start.present_b.detach().clamp(-LOGIT_LIMIT, LOGIT_LIMIT) / 2
         channels_bcn = torch.cat(
-            [guidance.channels_bcn, pass_channels(guidance, known_bn, grid)], dim=1
+            [
+                guidance.channels_bcn,
+                pass_channels(guidance, known_bn, grid),
+                repeat(present_b, "b -> b 1 n", n=known_bn.shape[1]),
+            ],
+            dim=1,
         )
         guide_bchw = self.enter_guidance(rearrange(channels_bcn, "b c (h w) -> b c h w", h=grid[0]))
-        x_bchw = self.enter(torch.cat([guide_bchw, context_bchw.to(guide_bchw.dtype)], dim=1))
+        context_bchw = start.context_bchw.to(guide_bchw.dtype)
+        x_bchw = self.enter(torch.cat([guide_bchw, context_bchw], dim=1))
         half = len(self.trunk) // 2
         for block in self.trunk[:half]:
             x_bchw = block(x_bchw)

@@ -1,9 +1,10 @@
 """The bundled network: evidence of two independent branches, added, and one decoder.
 
 The diffusion branch (`SmallNetwork`) and the encoder branch (`EncoderNetwork`) look at the same
-pictures with different features and err in different places. Their logits are added at 1/8 of the
-input, late enough that neither can unlearn the other, and the encoder branch's decoder brings the
-sum to the input size.
+pictures with different features and err in different places. The encoder branch finds the object;
+the diffusion branch starts from that answer, with the target as one more reference; their logits
+are added at 1/8 of the input, late enough that neither can unlearn the other, and the encoder
+branch's decoder brings the sum to the input size.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from icm.models.small.encoder_network import EncoderNetwork
+from icm.models.small.encoder_network import EncoderCoarse, EncoderNetwork
 from icm.models.small.network import SmallNetwork
 from icm.results import Example, Features, Prediction
 
@@ -40,21 +41,29 @@ class JointNetwork(nn.Module):
     def forward(self, target: Features, examples: Sequence[Example]) -> Prediction:
         """Alpha of targets; examples have the batch of the target or a batch of 1."""
         maps = encoder_maps(target)
-        grid = maps[1].shape[-2:]
-        evidence_b1hw = None
+        start = self.encoder.begin(maps, target.image_b3hw, self.encoder.marked(examples))
+        coarse = self.encoder.refine(start)
         if self.diffusion_weight > 0:
-            logit_b1hw = self.diffusion.coarse(
-                denoiser_features(target), [_denoiser_example(example) for example in examples]
+            evidence_b1hw = self.diffusion_weight * self._evidence(target, examples, coarse)
+            coarse = self.encoder.refine(
+                start, estimate_b1hw=coarse.logit_b1hw, evidence_b1hw=evidence_b1hw, passes=1
             )
-            logit_b1hw = logit_b1hw.clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT)
-            evidence_b1hw = self.diffusion_weight * F.interpolate(
-                logit_b1hw, size=grid, mode="bilinear"
-            )
-        coarse = self.encoder(
-            maps, target.image_b3hw, self.encoder.marked(examples), evidence_b1hw=evidence_b1hw
-        )
         alpha_b1hw = self.encoder.decode(maps, target.image_b3hw, coarse).sigmoid()
         return Prediction(alpha_b1hw, coarse.prior_b1hw.sigmoid(), coarse.present_b.sigmoid())
+
+    def _evidence(
+        self, target: Features, examples: Sequence[Example], coarse: EncoderCoarse
+    ) -> Tensor:
+        """Logit of the diffusion branch, which starts from the encoder branch's answer."""
+        logit_b1hw = self.diffusion.coarse(
+            denoiser_features(target),
+            [_denoiser_example(example) for example in examples],
+            coarse.logit_b1hw,
+        )
+        height, width = coarse.logit_b1hw.shape[-2:]
+        return F.interpolate(
+            logit_b1hw.clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT), size=(height, width), mode="bilinear"
+        )
 
 
 def encoder_maps(features: Features) -> tuple[Tensor, ...]:

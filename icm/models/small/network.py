@@ -190,19 +190,6 @@ class SmallNetwork(nn.Module):
 
     def predict(self, target: Features, examples: Sequence[Example]) -> SmallOutput:
         """Logits and guidance, for the losses."""
-        sketch, first = self._sketches(target, examples)
-        logit_b1hw = self._decode(target, sketch)
-        return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, sketch.present_b, first)
-
-    def coarse(self, target: Features, examples: Sequence[Example]) -> Tensor:
-        """Logit of alpha at 1/8 of the input after all passes: b 1 h w, float32."""
-        sketch, _ = self._sketches(target, examples)
-        return sketch.coarse_b1hw
-
-    def _sketches(
-        self, target: Features, examples: Sequence[Example]
-    ) -> tuple[SmallSketch, SmallSketch | None]:
-        """The sketch of the last pass, and that of the first, where there are several."""
         examples = [_expanded(example, target.batch) for example in examples]
         known = KnownTokens(
             self.correspondence.tokens(target),
@@ -214,7 +201,31 @@ class SmallNetwork(nn.Module):
         for _ in range(self.passes - 1):
             own = _own_example(target, sketch.coarse_b1hw)
             sketch = self.sketch(target, [*examples, own], first, known=known)
-        return sketch, first
+        logit_b1hw = self._decode(target, sketch)
+        return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, sketch.present_b, first)
+
+    def coarse(
+        self, target: Features, examples: Sequence[Example], estimate_b1hw: Tensor
+    ) -> Tensor:
+        """Logit of alpha at 1/8 of the input, starting from an estimate by other means.
+
+        Args:
+            target: a batch of targets.
+            examples: the references.
+            estimate_b1hw: logit of alpha, any size; with it the target is one more reference from
+                the first pass on.
+
+        Returns:
+            b 1 h w, float32.
+        """
+        examples = [_expanded(example, target.batch) for example in examples]
+        own = self.correspondence.tokens(target)
+        theirs = (self.correspondence.tokens(example.features) for example in examples)
+        known = KnownTokens(own, (*theirs, own))
+        for _ in range(self.passes):
+            found = _own_example(target, estimate_b1hw)
+            estimate_b1hw = self.sketch(target, [*examples, found], known=known).coarse_b1hw
+        return estimate_b1hw
 
     def sketch(
         self,

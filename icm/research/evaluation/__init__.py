@@ -7,6 +7,7 @@ from icm.research.evaluation.groups import AbsentPair, Group, Member, Sample, se
 from icm.research.evaluation.held_out import held_out_groups
 from icm.research.evaluation.network import ConstantGuidance, NetworkPredictor
 from icm.research.evaluation.predictor import Estimate, Fitted, Marked, Predictor
+from icm.research.evaluation.presence import Presence, presence_of, presence_table
 from icm.research.evaluation.protocol import Score
 from icm.research.evaluation.published_numbers import PUBLISHED
 from icm.research.evaluation.report import Evaluation, Part, overview, reference_use, write_report
@@ -30,6 +31,7 @@ __all__ = [
     "Part",
     "Plan",
     "Predictor",
+    "Presence",
     "Sample",
     "Score",
     "ValidationSet",
@@ -40,6 +42,8 @@ __all__ = [
     "held_out_groups",
     "is_benchmark",
     "overview",
+    "presence_of",
+    "presence_table",
     "read_benchmark",
     "read_validation",
     "reference_use",

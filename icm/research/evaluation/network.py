@@ -43,7 +43,7 @@ class ConstantGuidance:
     knows nothing of what was marked.
 
     Args:
-        matting: the model, which must take any confidence for present.
+        matting: the model, which must keep every matte (`finish.absent`).
         name: of its row.
     """
 

@@ -32,8 +32,8 @@ class Estimate:
 
     Attributes:
         alpha: float32 h w in [0, 1], of the target's size.
-        present: whether the target contains the reference's object.
-        confidence: of that, in [0, 1].
+        present: whether the confidence reaches the threshold.
+        confidence: how likely the reference's object is in the target, in [0, 1].
     """
 
     alpha: Plane

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from icm.images import written_aside
 from icm.research.evaluation.averages import Averages, Measures
+from icm.research.evaluation.presence import Presence, presence_table
 from icm.research.evaluation.protocol import Score
 from icm.research.evaluation.published_numbers import PUBLISHED, published_table
 from icm.research.evaluation.tables import Document, Table, as_html, as_markdown
@@ -38,7 +39,8 @@ HEADINGS = {  # measure: heading and decimals; regions are part of the heading
 WHERE = (
     "Whole image at each picture's own size, unless a column says 'unknown' (the unknown band). "
     "SAD, Grad and Conn are divided by 1000. Conn never takes the background for a component; "
-    "'Conn (published)' does, as the code that papers report with."
+    "'Conn (published)' does, as the code that papers report with. Confidence says how likely the "
+    "object is in the picture, not how good the matte is."
 )
 PSEUDO = (
     "Truth of cats and people is alpha guessed from masks: Grad and Conn there judge regions, not "
@@ -71,11 +73,13 @@ class Evaluation:
         facts: command, version, model, data, seeds and the like, by name.
         parts: of the protocol, in order.
         published: benchmarks of the paper whose rows stand beside ours.
+        presence: what the confidence is worth.
     """
 
     facts: dict[str, str]
     parts: tuple[Part, ...]
     published: tuple[str, ...] = tuple(PUBLISHED)
+    presence: tuple[Presence, ...] = ()
 
 
 def write_report(
@@ -115,6 +119,8 @@ def document_of(evaluation: Evaluation, pictures: Sequence[tuple[str, str]] = ()
         tables += _tables(part)
         use = reference_use(evaluation.parts) if part.name == "wrong" else None
         tables += [use] if use else []
+    told = presence_table(evaluation.presence)
+    tables += [told] if told else []
     tables += [published_table(benchmark) for benchmark in evaluation.published]
     facts = tuple(evaluation.facts.items())
     return Document("Evaluation", facts, tuple(tables), tuple(pictures))

@@ -123,8 +123,8 @@ def _headings(plan: Plan) -> dict[str, tuple[str, str]]:
         ),
         "absent": (
             "Absent objects",
-            "The target does not contain the reference's object: mean alpha and the share judged "
-            "present should be 0.",
+            "The target does not contain the reference's object: the share judged present should "
+            "be 0, and mean alpha small, although nothing is withheld by default.",
         ),
         "held_out": (
             "Held-back composites",

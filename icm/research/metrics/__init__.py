@@ -7,12 +7,14 @@ from icm.research.metrics.gradient import gaussian_gradient, grad
 from icm.research.metrics.measures import Agreement, AlphaErrors, agreement, alpha_errors
 from icm.research.metrics.overlap import iou
 from icm.research.metrics.region import unknown_band
+from icm.research.metrics.roc import area_under_roc
 
 __all__ = [
     "Agreement",
     "AlphaErrors",
     "agreement",
     "alpha_errors",
+    "area_under_roc",
     "boundary_f",
     "conn",
     "conn_published",

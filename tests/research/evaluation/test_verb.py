@@ -32,10 +32,10 @@ SMALL = (
 )
 
 
-@pytest.fixture(scope="module", params=["tiny", "small"])
+@pytest.fixture(scope="module", params=["tiny", "small_diffusion"])
 def matting(request: pytest.FixtureRequest) -> Matting:
     """The published network and the small one, with random weights."""
-    reduced = SMALL if request.param == "small" else ()
+    reduced = SMALL if request.param == "small_diffusion" else ()
     return icm.load(request.param, overrides=("finish.present_threshold=0", *reduced))
 
 
@@ -61,6 +61,12 @@ def test_all_parts(
     assert present["colour model"]["sets"]["outdoors"]["iou"] > 0.8
     assert present["tiny"]["pairs"] == 2 + 1 + 1
     assert report["parts"][1]["rows"]["colour model"]["mean"]["iou"] < 0.3
+    assert report["facts"]["below it"] == "keep"
+    presence = {(each["row"], each["set_name"]): each for each in report["presence"]}
+    everything = presence["tiny", "all sets"]
+    assert 0 <= everything["area_mismatched"] <= 1
+    assert everything["withheld_absent"] is not None
+    assert presence["constant guidance", "all sets"]["area_mismatched"] is None
     for name in ("report.md", "report.html", "pairs.csv", "sheet.png", "worst.png"):
         assert (tmp_path / name).stat().st_size > 0
     printed = capsys.readouterr().out

@@ -187,7 +187,8 @@ def presence_features(guidance: EncoderGuidance, prior_bn: Tensor) -> Tensor:
         ridge_bn = guidance.channels_bcn[:, CHANNELS.index("deep_ridge")]
         total_b = share_bn.sum(dim=1).clamp_min(1e-3)
         within_b = (ridge_bn * share_bn).sum(dim=1) / total_b
-        peak_b = share_bn.topk(PEAK_TOKENS, dim=1).values.mean(dim=1)
+        count = min(PEAK_TOKENS, share_bn.shape[1])
+        peak_b = share_bn.topk(count, dim=1).values.mean(dim=1)
         mean_b = (share_bn.mean(dim=1) + 1e-3).log() / 3
         return torch.cat(
             [guidance.match_bf, torch.stack([mean_b, peak_b, within_b], dim=-1)], dim=-1

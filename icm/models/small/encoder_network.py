@@ -10,7 +10,7 @@ Segmentation* (ECCV 2022, arXiv 2207.11549), at a size that a CPU runs and train
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from icm.models.small.encoder_guidance import (
     EncoderTokens,
     encoder_guidance,
     joined,
+    kept_names,
     pass_channels,
     presence_features,
     tokens,
@@ -37,6 +38,7 @@ GUIDANCE_WIDTH = 32
 DILATIONS = (1, 2, 4, 8, 2, 1)
 STARTING_WEIGHTS = {"texture_odds": 0.5, "deep_odds": 1.0, "joint_odds": 0.5, "deep_ridge": 0.7}
 PRESENCE_WIDTH = 32
+CONTEXT = "context"  # beside the groups of guidance: the projected features
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,12 @@ class EncoderNetwork(nn.Module):
         decoder_widths: channels at 1/4, 1/2 and 1 of the input.
         passes: how often the trunk runs, each time with its last answer.
         context_dropout: share of training examples that see guidance only.
+        without: `GROUPS` of guidance, or `context`, that are zeroed, to measure their worth.
     """
+
+    kept_channels: Tensor
+    kept_pass_channels: Tensor
+    kept_features: Tensor
 
     def __init__(
         self,
@@ -91,12 +98,21 @@ class EncoderNetwork(nn.Module):
         decoder_widths: tuple[int, int, int] = (64, 32, 16),
         passes: int = 2,
         context_dropout: float = 0.3,
+        without: Sequence[str] = (),
     ) -> None:
         super().__init__()
         fine, *coarser = map_channels
         quarter, half, full = decoder_widths
         self.passes = passes
         self.context_dropout = context_dropout
+        self.without = tuple(without)
+        for part, names in (
+            ("channels", CHANNELS),
+            ("pass_channels", PASS_CHANNELS),
+            ("features", PRESENCE_FEATURES),
+        ):
+            kept = kept_names(names, [group for group in self.without if group != CONTEXT])
+            self.register_buffer(f"kept_{part}", kept, persistent=False)
         self.prior = nn.Linear(len(CHANNELS), 1)
         self.enter_guidance = nn.Conv2d(len(CHANNELS) + len(PASS_CHANNELS), GUIDANCE_WIDTH, 1)
         self.project = nn.ModuleList(
@@ -189,8 +205,12 @@ class EncoderNetwork(nn.Module):
         guidance = encoder_guidance(
             self.tokens(maps_bchw, image_b3hw), reference.tokens, reference.mask_bm, grid
         )
+        if self.without:
+            kept_bcn = guidance.channels_bcn * self.kept_channels[:, None]
+            guidance = replace(guidance, channels_bcn=kept_bcn)
         prior_bn = self.prior(rearrange(guidance.channels_bcn, "b c n -> b n c")).float()[..., 0]
-        present_b = self.presence(presence_features(guidance, prior_bn)).float()[..., 0]
+        feature_bf = presence_features(guidance, prior_bn) * self.kept_features
+        present_b = self.presence(feature_bf).float()[..., 0]
         context_bchw = self._context(maps_bchw, grid)
         added_bn = 0.0 if evidence_b1hw is None else evidence_b1hw.float().flatten(1)
         logit_bn = prior_bn + added_bn
@@ -233,6 +253,8 @@ class EncoderNetwork(nn.Module):
             for project, map_bchw in zip(self.project, maps_bchw[1:], strict=True)
         ]
         context_bchw = torch.cat(parts, dim=1)
+        if CONTEXT in self.without:
+            return torch.zeros_like(context_bchw)
         if not self.training or self.context_dropout == 0:
             return context_bchw
         kept_b = torch.rand(context_bchw.shape[0], device=context_bchw.device)
@@ -246,9 +268,8 @@ class EncoderNetwork(nn.Module):
         grid: tuple[int, int],
     ) -> tuple[Tensor, Tensor]:
         """Change of the prior's logit, b n, and the trunk's features."""
-        channels_bcn = torch.cat(
-            [guidance.channels_bcn, pass_channels(guidance, known_bn, grid)], dim=1
-        )
+        own_bcn = pass_channels(guidance, known_bn, grid) * self.kept_pass_channels[:, None]
+        channels_bcn = torch.cat([guidance.channels_bcn, own_bcn], dim=1)
         guide_bchw = self.enter_guidance(rearrange(channels_bcn, "b c (h w) -> b c h w", h=grid[0]))
         x_bchw = self.enter(torch.cat([guide_bchw, context_bchw.to(guide_bchw.dtype)], dim=1))
         half = len(self.trunk) // 2

@@ -98,7 +98,7 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
         text = config.model_dump_json(indent=2) + "\n"
         (out / "config.json").write_text(text, encoding="utf-8")
-        note_sources(data, out)
+        note_sources(data, out, config.pairs.pseudo_labels)
     try:
         return run_stage(model, stage, config, out, context, validate=validate)
     finally:

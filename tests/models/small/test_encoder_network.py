@@ -7,13 +7,14 @@ import torch
 import torch.nn.functional as F
 
 from icm.backbones.denoiser import SmallBackbone
-from icm.backbones.efficientnet_lite import EfficientNetLite2
+from icm.backbones.efficientnet_lite import EfficientNetLite2, converted
 from icm.backbones.joint import JointBackbone
 from icm.models.small.encoder_guidance import CHANNELS, GROUPS
 from icm.models.small.encoder_network import CONTEXT, STARTING_WEIGHTS, EncoderNetwork
 from icm.models.small.joint_network import JointNetwork, encoder_maps
 from icm.models.small.network import SmallNetwork
 from icm.results import Example, Features, Prediction
+from icm.weights.encoder import read_encoder
 from tests.models.contracts import untouched
 
 BLOCKS = (3, 6, 10, 14, 19)
@@ -22,8 +23,12 @@ BLOCKS = (3, 6, 10, 14, 19)
 @pytest.fixture(scope="module")
 def backbone() -> JointBackbone:
     torch.manual_seed(0)
-    denoiser = SmallBackbone(channels=(16, 16, 32), head_width=16)
-    return JointBackbone(denoiser, EfficientNetLite2(BLOCKS), denoiser_scale=2 / 3).eval()
+    denoiser, encoder = (
+        SmallBackbone(channels=(16, 16, 32), head_width=16),
+        EfficientNetLite2(BLOCKS),
+    )
+    encoder.load_state_dict(converted(read_encoder(), BLOCKS))
+    return JointBackbone(denoiser, encoder, denoiser_scale=2 / 3).eval()
 
 
 def branch(backbone: JointBackbone, **options: object) -> EncoderNetwork:

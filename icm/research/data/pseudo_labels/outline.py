@@ -51,7 +51,7 @@ def outlined(image: Plane, share_hw: NDArray[np.float32]) -> Plane | None:
         return None
     found = np.isin(seeds, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     full = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.rint(full * 255).astype(np.uint8)
+    return np.asarray(np.rint(full * 255), np.uint8)
 
 
 def plausible(mask: Plane, share_hw: NDArray[np.float32]) -> bool:

@@ -57,12 +57,12 @@ def encoder_reader() -> Encode:
     both.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     dtype = choose_precision("auto", torch.device("cpu"))
 
-    @torch.inference_mode()
     def encode(image: Plane) -> Encoded:
         height, width = input_size((image.shape[0], image.shape[1]))
         resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         image_b3hw = rearrange(torch.from_numpy(resized).float() / 255, "h w c -> 1 c h w")
-        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        casting = torch.autocast("cpu", dtype, enabled=dtype != torch.float32)
+        with torch.no_grad(), casting:
             *maps, last = encoder(image_b3hw.contiguous(memory_format=torch.channels_last))
             class_bkhw = classifier(last)
         return encoded(maps, class_bkhw)

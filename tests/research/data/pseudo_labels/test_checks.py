@@ -26,10 +26,10 @@ def _truth(generator: torch.Generator) -> Tensor:
 
 
 def _tokens(mask_n: Tensor, thing_c: Tensor, generator: torch.Generator) -> Tensor:
-    """Unit vectors: the thing within the mask, elsewhere three surroundings of its own."""
-    around_3c = torch.randn(3, WIDTH, generator=generator)
-    chosen_n = torch.randint(3, (len(mask_n),), generator=generator)
-    token_nc = torch.where(mask_n[:, None] > 0.5, thing_c, around_3c[chosen_n])
+    """Unit vectors: the thing within the mask, elsewhere surroundings of four kinds."""
+    around_4c = torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(8))
+    chosen_n = torch.randint(4, (len(mask_n),), generator=generator)
+    token_nc = torch.where(mask_n[:, None] > 0.5, thing_c, around_4c[chosen_n])
     return F.normalize(token_nc + 0.3 * torch.randn(token_nc.shape, generator=generator), dim=1)
 
 

@@ -66,7 +66,7 @@ def encode(image: np.ndarray) -> Encoded:
     colour_nc = torch.from_numpy(small).flatten(0, 1)
     red_n = colour_nc[:, 0] - colour_nc[:, 1:].amax(dim=1)
     green_n = colour_nc[:, 1] - colour_nc[:, ::2].amax(dim=1)
-    class_kn = torch.stack([red_n, green_n, *torch.zeros(4, len(red_n))]) * 8
+    class_kn = torch.stack([red_n, green_n, *torch.zeros(4, len(red_n))]).clamp_min(0) * 40
     return Encoded(
         F.normalize(torch.cat([colour_nc, 0.3 + 0 * colour_nc], 1), dim=1), class_kn, grid
     )

@@ -108,7 +108,7 @@ def _scores(
         torch.cat([weight_n * (1 - share_n), around_m])[None],
         RIDGE,
     )[0]
-    return list(scores_n.split([len(member.token_nc) for member in members]))
+    return list(torch.split(scores_n, [len(member.token_nc) for member in members]))
 
 
 def _share(member: Member, score_n: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What each ingredient of the small model is worth: equal short trainings, each without one.
+"""What each ingredient of the diffusion branch is worth: equal short trainings, each without one.
 
     python benchmarks/ingredients.py --data DATA --denoiser runs/denoiser/weights.safetensors
 
@@ -102,9 +102,9 @@ def trained(row: Row, arguments: argparse.Namespace) -> tuple[Path, Path]:
     return folder / "model.yaml", weights
 
 
-def measured(model: Path, weights: Path, data: Path) -> dict[str, float]:
-    """IoU of each validation set, their mean, and the mean MSE."""
-    matting = load(str(model), checkpoint=str(weights))
+def measured(model: Path, weights: Path | None, data: Path) -> dict[str, float]:
+    """IoU of each validation set, their mean, and the mean MSE; weights None: as the model says."""
+    matting = load(str(model), checkpoint=None if weights is None else str(weights))
     values: dict[str, list[tuple[float, float]]] = {}
     for group in read_validation(data / "val").groups:
         first, *others = (member.read() for member in group.members)

@@ -233,7 +233,9 @@ def joint_network(
 ) -> JointNetwork:
     """Both branches of the bundled network, with random weights."""
     diffusion = small_network(config.diffusion, map_channels[:3], fusion=fusion, decoder=decoder)
-    encoder = EncoderNetwork(tuple(reversed(map_channels[3:])), passes=config.passes)
+    encoder = EncoderNetwork(
+        tuple(reversed(map_channels[3:])), passes=config.passes, without=config.without
+    )
     return JointNetwork(diffusion, encoder, diffusion_weight=config.diffusion_weight)
 
 

@@ -51,3 +51,16 @@ TINY_SMALL = (
     "finish.present_threshold=0",
 )
 """The bundled model's configuration made tiny and random: quick, and wired like the real one."""
+
+TINY_JOINT = {
+    "name": "tiny joint",
+    "backbone": {
+        "kind": "joint",
+        "denoiser": {"kind": "small", "channels": [16, 16, 32], "head_width": 16},
+    },
+    "network": {"kind": "joint", "diffusion": {"kind": "small", "width": 16, "decoder_width": 32}},
+    "input": {"size": 96, "shape": "aspect"},
+    "finish": {"method": "bicubic", "present_threshold": 0},
+    "precision": "float32",
+}
+"""A joint model with a tiny random denoiser, the pretrained encoder, and random branches."""

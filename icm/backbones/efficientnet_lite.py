@@ -138,18 +138,18 @@ def converted(state: Mapping[str, Tensor], outputs: Sequence[int]) -> dict[str, 
     Raises:
         KeyError: a tensor is missing.
     """
-    result = _folded(state, "_conv_stem", "_bn0", "stem")
+    result = folded(state, "_conv_stem", "_bn0", "stem")
     for number in range(max(outputs) + 1):
         theirs, ours = f"_blocks.{number}.", f"blocks.{number}."
         parts = [("_depthwise_conv", "_bn1", "depthwise"), ("_project_conv", "_bn2", "project")]
         if number > 0:  # the only block that does not expand
             parts.append(("_expand_conv", "_bn0", "expand"))
         for conv, norm, name in parts:
-            result |= _folded(state, theirs + conv, theirs + norm, ours + name)
+            result |= folded(state, theirs + conv, theirs + norm, ours + name)
     return result
 
 
-def _folded(state: Mapping[str, Tensor], conv: str, norm: str, name: str) -> dict[str, Tensor]:
+def folded(state: Mapping[str, Tensor], conv: str, norm: str, name: str) -> dict[str, Tensor]:
     """Weight and bias of a convolution followed by a batch norm with running statistics."""
     scale = state[f"{norm}.weight"] * torch.rsqrt(state[f"{norm}.running_var"] + BATCH_NORM_EPS)
     return {

@@ -84,10 +84,23 @@ def _models() -> list[tuple[str, str]]:
     root = bundle_root()
     rows = [("configurations", f"{', '.join(model_names()) or 'none'} ({root / 'configs'})")]
     weights = root / "weights"
+    rows.append(("pretrained encoder", _encoder()))
     return rows + [
         (str(file.relative_to(weights)), f"{file.stat().st_size / _MIB:.1f} MiB")
         for file in sorted(weights.rglob("*.safetensors"))
     ]
+
+
+def _encoder() -> str:
+    """Where the encoder's weights lie, or why they cannot be used."""
+    from icm.errors import WeightsError  # noqa: PLC0415 - as above
+    from icm.weights.encoder import LICENCE, VERSION, verify_encoder  # noqa: PLC0415 - as above
+
+    try:
+        path = verify_encoder()
+    except WeightsError as error:
+        return str(error)
+    return f"EfficientNet-Lite2 {VERSION}, {LICENCE}, intact ({path})"
 
 
 def _caches() -> list[tuple[str, str]]:

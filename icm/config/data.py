@@ -44,6 +44,7 @@ class PairSettings(Config):
     distractors_easy: int = Field(default=1, ge=0, le=6)  # most other objects in a scene
     distractors_hard: int = Field(default=3, ge=0, le=6)
     uncertain_weight: float = Field(default=0.25, ge=0, le=1)  # in bands of polygons, pseudo alpha
+    pseudo_labels: str | None = None  # folder of masks of unlabelled photographs
     least_area: float = Field(default=0.012, gt=0, lt=0.5)  # of the frame, below it: sampled again
 
 

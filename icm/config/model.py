@@ -93,6 +93,20 @@ class JointNetworkConfig(Config):
         0.5, ge=0, le=4, description="of the diffusion branch's logit; 0 leaves the branch out"
     )
     passes: int = Field(2, ge=1, le=8, description="of the encoder branch")
+    without: tuple[
+        Literal[
+            "texture",
+            "deep",
+            "joint",
+            "ridge",
+            "prototype",
+            "colour",
+            "spread",
+            "self_ridge",
+            "context",
+        ],
+        ...,
+    ] = Field((), description="what the encoder branch is not shown, to measure its worth")
     encoder_weights: str | None = Field(
         None, min_length=1, description="weights of the encoder branch, looked up like the model's"
     )

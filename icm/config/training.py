@@ -61,16 +61,34 @@ class DenoiserTraining(TrainingConfig):
 class PairTraining(TrainingConfig):
     """Common to the objectives that learn from pairs of a marked reference and a target."""
 
-    # blocks from the literature to train into the model, in place of those that its file names
-    fusion: FusionConfig = FusionConfig()
-    decoder: DecoderConfig = DecoderConfig()
     ramp: DifficultyRamp = DifficultyRamp()
     distinct_batches: PositiveInt | None = Field(
         None, description="batches before the same ones come again; null: never"
     )
 
 
-class SmallTraining(PairTraining):
+class BlockTraining(PairTraining):
+    """Common to the objectives that can train blocks from the literature into the model."""
+
+    # in place of those that the model's file names
+    fusion: FusionConfig = FusionConfig()
+    decoder: DecoderConfig = DecoderConfig()
+
+
+class EncoderTraining(PairTraining):
+    """The encoder branch of a joint model, on maps of the frozen pretrained encoder."""
+
+    objective: Literal["encoder"]
+    mismatched: float = Field(
+        0.14,
+        ge=0,
+        le=1,
+        description="share of the targets that get the reference of another pair, whose object "
+        "is not there",
+    )
+
+
+class SmallTraining(BlockTraining):
     """Backbone and network of the small model, through the task."""
 
     objective: Literal["matting"]
@@ -88,7 +106,7 @@ class SmallTraining(PairTraining):
     )
 
 
-class PresenceTraining(PairTraining):
+class PresenceTraining(BlockTraining):
     """The presence head of a finished small model."""
 
     objective: Literal["presence"]
@@ -102,7 +120,7 @@ class PresenceTraining(PairTraining):
     )
 
 
-class RefinerTraining(PairTraining):
+class RefinerTraining(BlockTraining):
     """The detail refiner, on what a frozen small model leaves to be done."""
 
     objective: Literal["refine"]
@@ -112,7 +130,7 @@ class RefinerTraining(PairTraining):
     )
 
 
-class PublishedTraining(PairTraining):
+class PublishedTraining(BlockTraining):
     """The published head, on features of a frozen diffusion backbone."""
 
     objective: Literal["published"]
@@ -136,6 +154,7 @@ class PublishedTraining(PairTraining):
 OBJECTIVES: dict[str, type[TrainingConfig]] = {
     "denoise": DenoiserTraining,
     "matting": SmallTraining,
+    "encoder": EncoderTraining,
     "presence": PresenceTraining,
     "refine": RefinerTraining,
     "published": PublishedTraining,

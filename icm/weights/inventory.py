@@ -7,8 +7,9 @@ from pathlib import Path
 
 from icm.config.diffusion import DiffusionBackboneConfig
 from icm.config.locate import bundled_weights
-from icm.config.model import ModelConfig
+from icm.config.model import JointBackboneConfig, JointNetworkConfig, ModelConfig
 from icm.errors import WeightsError
+from icm.weights import encoder
 from icm.weights.hashes import sha256_of, verify_file
 from icm.weights.hub import find_snapshot, verify_snapshot
 from icm.weights.published_checkpoint import check_head
@@ -44,17 +45,31 @@ def inventory(config: ModelConfig) -> list[Entry]:
     backbone = config.backbone
     if isinstance(backbone, DiffusionBackboneConfig) and backbone.source != "random":
         entries.append(_backbone_entry(config.name, backbone))
+    if isinstance(backbone, JointBackboneConfig):
+        entries.append(_encoder_entry(config.name))
     if config.weights is not None:
         path = bundled_weights(config.weights)
         published = config.network.kind == "published"
         entries.append(
             Entry(
                 model=config.name,
-                role="matting head" if published else "whole model",
+                role=_role(config),
                 licence=PUBLISHED_LICENCE if published else OWN_LICENCE,
                 size=_size(path) if path.is_file() else "84 MB" if published else "small",
                 place=path if path.is_file() else None,
                 remedy="icm weights import icm.ckpt" if published else "install the package again",
+            )
+        )
+    if isinstance(config.network, JointNetworkConfig) and config.network.encoder_weights:
+        path = bundled_weights(config.network.encoder_weights)
+        entries.append(
+            Entry(
+                model=config.name,
+                role="encoder branch",
+                licence=OWN_LICENCE,
+                size=_size(path) if path.is_file() else "small",
+                place=path if path.is_file() else None,
+                remedy="install the package again",
             )
         )
     return entries
@@ -70,12 +85,14 @@ def verify(config: ModelConfig) -> list[str]:
         WeightsError: something is missing or damaged; the message says what to do.
     """
     lines = []
+    backbone = config.backbone
+    if isinstance(backbone, JointBackboneConfig):
+        lines.append(f"{encoder.verify_encoder()}: intact")
     for entry in inventory(config):
         if entry.place is None:
             raise WeightsError(
                 f"the {entry.role} of model '{entry.model}' is not here: {entry.remedy}"
             )
-    backbone = config.backbone
     if isinstance(backbone, DiffusionBackboneConfig) and backbone.source != "random":
         lines += _verify_backbone(backbone)
     if config.weights is not None:
@@ -85,7 +102,34 @@ def verify(config: ModelConfig) -> list[str]:
             lines.append(f"{path}: the 89 tensors of the published head")
         else:
             lines.append(f"{path}: SHA-256 {sha256_of(path)}")
+    if isinstance(config.network, JointNetworkConfig) and config.network.encoder_weights:
+        path = bundled_weights(config.network.encoder_weights)
+        lines.append(f"{path}: SHA-256 {sha256_of(path)}")
     return lines
+
+
+def _role(config: ModelConfig) -> str:
+    """What the weights of `config.weights` are."""
+    if config.network.kind == "published":
+        return "matting head"
+    return "diffusion branch" if config.network.kind == "joint" else "whole model"
+
+
+def _encoder_entry(model: str) -> Entry:
+    """The pretrained encoder, wherever its package keeps it; its content is not looked at."""
+    try:
+        path: Path | None = encoder.encoder_path()
+    except WeightsError:
+        path = None
+    there = path is not None and path.is_file()
+    return Entry(
+        model=model,
+        role="pretrained encoder EfficientNet-Lite2",
+        licence=encoder.LICENCE,
+        size=_size(path) if path is not None and there else "24 MB",
+        place=path if there else None,
+        remedy=encoder.REMEDY,
+    )
 
 
 def _backbone_entry(model: str, backbone: DiffusionBackboneConfig) -> Entry:

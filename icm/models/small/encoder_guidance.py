@@ -37,6 +37,20 @@ PRESENCE_FEATURES = (
     "peak_prior",
     "ridge_within",
 )
+GROUPS: Mapping[str, tuple[str, ...]] = {  # what an ablation leaves out together
+    **{
+        kind: (
+            *(name for name in CHANNELS if name in (f"{kind}_likeness", f"{kind}_odds")),
+            *(name for name in PRESENCE_FEATURES if name.startswith(f"{kind}_")),
+        )
+        for kind in MATCHED
+    },
+    "ridge": ("deep_ridge", "joint_ridge", "ridge_within"),
+    "prototype": ("prototype",),
+    "colour": ("colour_ridge",),
+    "spread": ("spread",),
+    "self_ridge": ("self_ridge",),
+}
 LIKENESS_TEMPERATURE = 0.1  # differences of cosines are about this large
 AFFINITY_TEMPERATURE = 0.07
 SPREADS = 2  # how often the affinity spreads a prior
@@ -187,11 +201,18 @@ def presence_features(guidance: EncoderGuidance, prior_bn: Tensor) -> Tensor:
         ridge_bn = guidance.channels_bcn[:, CHANNELS.index("deep_ridge")]
         total_b = share_bn.sum(dim=1).clamp_min(1e-3)
         within_b = (ridge_bn * share_bn).sum(dim=1) / total_b
-        peak_b = share_bn.topk(PEAK_TOKENS, dim=1).values.mean(dim=1)
+        count = min(PEAK_TOKENS, share_bn.shape[1])
+        peak_b = share_bn.topk(count, dim=1).values.mean(dim=1)
         mean_b = (share_bn.mean(dim=1) + 1e-3).log() / 3
         return torch.cat(
             [guidance.match_bf, torch.stack([mean_b, peak_b, within_b], dim=-1)], dim=-1
         )
+
+
+def kept_names(names: Sequence[str], without: Sequence[str]) -> Tensor:
+    """1 for each name, 0 for those of the `GROUPS` that are left out."""
+    left_out = {name for group in without for name in GROUPS[group]}
+    return torch.tensor([float(name not in left_out) for name in names])
 
 
 def _centred(mine_bnc: Tensor, theirs_bmc: Tensor) -> tuple[Tensor, Tensor]:

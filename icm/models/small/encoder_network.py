@@ -10,7 +10,7 @@ Segmentation* (ECCV 2022, arXiv 2207.11549), at a size that a CPU runs and train
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from icm.models.small.encoder_guidance import (
     EncoderTokens,
     encoder_guidance,
     joined,
+    kept_names,
     pass_channels,
     presence_features,
     tokens,
@@ -37,6 +38,7 @@ GUIDANCE_WIDTH = 32
 DILATIONS = (1, 2, 4, 8, 2, 1)
 STARTING_WEIGHTS = {"texture_odds": 0.5, "deep_odds": 1.0, "joint_odds": 0.5, "deep_ridge": 0.7}
 PRESENCE_WIDTH = 32
+CONTEXT = "context"  # beside the groups of guidance: the projected features
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,12 @@ class EncoderNetwork(nn.Module):
         decoder_widths: channels at 1/4, 1/2 and 1 of the input.
         passes: how often the trunk runs, each time with its last answer.
         context_dropout: share of training examples that see guidance only.
+        without: `GROUPS` of guidance, or `context`, that are zeroed, to measure their worth.
     """
+
+    kept_channels: Tensor
+    kept_pass_channels: Tensor
+    kept_features: Tensor
 
     def __init__(
         self,
@@ -110,12 +117,21 @@ class EncoderNetwork(nn.Module):
         decoder_widths: tuple[int, int, int] = (64, 32, 16),
         passes: int = 2,
         context_dropout: float = 0.3,
+        without: Sequence[str] = (),
     ) -> None:
         super().__init__()
         fine, *coarser = map_channels
         quarter, half, full = decoder_widths
         self.passes = passes
         self.context_dropout = context_dropout
+        self.without = tuple(without)
+        for part, names in (
+            ("channels", CHANNELS),
+            ("pass_channels", PASS_CHANNELS),
+            ("features", PRESENCE_FEATURES),
+        ):
+            kept = kept_names(names, [group for group in self.without if group != CONTEXT])
+            self.register_buffer(f"kept_{part}", kept, persistent=False)
         self.prior = nn.Linear(len(CHANNELS), 1)
         self.enter_guidance = nn.Conv2d(
             len(CHANNELS) + len(PASS_CHANNELS) + 1, GUIDANCE_WIDTH, 1
@@ -209,8 +225,12 @@ class EncoderNetwork(nn.Module):
         guidance = encoder_guidance(
             self.tokens(maps_bchw, image_b3hw), reference.tokens, reference.mask_bm, grid
         )
+        if self.without:
+            kept_bcn = guidance.channels_bcn * self.kept_channels[:, None]
+            guidance = replace(guidance, channels_bcn=kept_bcn)
         prior_bn = self.prior(rearrange(guidance.channels_bcn, "b c n -> b n c")).float()[..., 0]
-        present_b = self.presence(presence_features(guidance, prior_bn)).float()[..., 0]
+        feature_bf = presence_features(guidance, prior_bn) * self.kept_features
+        present_b = self.presence(feature_bf).float()[..., 0]
         return EncoderStart(guidance, self._context(maps_bchw, grid), prior_bn, present_b, grid)
 
     def refine(
@@ -276,6 +296,8 @@ class EncoderNetwork(nn.Module):
             for project, map_bchw in zip(self.project, maps_bchw[1:], strict=True)
         ]
         context_bchw = torch.cat(parts, dim=1)
+        if CONTEXT in self.without:
+            return torch.zeros_like(context_bchw)
         if not self.training or self.context_dropout == 0:
             return context_bchw
         kept_b = torch.rand(context_bchw.shape[0], device=context_bchw.device)
@@ -288,7 +310,7 @@ class EncoderNetwork(nn.Module):
         channels_bcn = torch.cat(
             [
                 guidance.channels_bcn,
-                pass_channels(guidance, known_bn, grid),
+                pass_channels(guidance, known_bn, grid) * self.kept_pass_channels[:, None],
                 repeat(present_b, "b -> b 1 n", n=known_bn.shape[1]),
             ],
             dim=1,

@@ -109,7 +109,8 @@ class PairBatches(IterableDataset[PairBatch]):
         offset, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
         if worker is not None:
             cv2.setNumThreads(0)  # the workers are the parallelism; its own threads die in a fork
-        source = PairSource(TrainingPictures.open(self._root, self._cache), self._settings)
+        pictures = TrainingPictures.open(self._root, self._cache, self._settings.pseudo_labels)
+        source = PairSource(pictures, self._settings)
         number = self._start + offset
         while True:
             yield self._draw(source, number)

@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of training pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder for the sheets")
     parser.add_argument("--cache", type=Path, help="decoded pictures (default: OUT/cache)")
+    parser.add_argument("--pseudo-labels", type=Path, metavar="FOLDER")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--difficulty", type=float, default=0.5)
     parser.add_argument("--pairs", type=int, default=16, help="on each sheet")
@@ -66,7 +67,8 @@ def main() -> None:
     chosen = parser.parse_args()
     cv2.setNumThreads(1)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    pictures = TrainingPictures.open(chosen.data, chosen.cache or chosen.out / "cache")
+    cache = chosen.cache or chosen.out / "cache"
+    pictures = TrainingPictures.open(chosen.data, cache, chosen.pseudo_labels)
     base = PairSettings(size=chosen.size, difficulty=chosen.difficulty)
     for name in ("mixed", *PairShares.model_fields):
         settings = base

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ LONGEST = {"cutout": 288, "photo": 448, "background": 320, "unlabelled": 192}
 PICTOGRAM_LONGEST = 176
 PICTOGRAMS = "noto_emoji"
 PSEUDO = "pseudo"  # folder of photographs whose masks are pseudo-labels
+MASK_SUFFIX = ".mask.png"
 HOLD_BACK_EVERY = 10
 
 
@@ -71,22 +73,32 @@ class TrainingPictures:
     unlabelled: tuple[Picture, ...]
 
     @classmethod
-    def open(cls, root: str | Path, cache: str | Path) -> TrainingPictures:
+    def open(
+        cls, root: str | Path, cache: str | Path, pseudo_labels: str | Path | None = None
+    ) -> TrainingPictures:
         """Opens the folder of training pictures.
 
         Args:
             root: folder that holds `train/` and, if there are any, `unlabelled/`.
             cache: folder for the decoded pictures; filled at the first call (a minute), shared
                 between processes afterwards.
+            pseudo_labels: folder of masks of unlabelled photographs, which become photographs of
+                the source `PSEUDO`; see `icm.research.data.pseudo_labels`.
 
         Raises:
-            InputError: the folder has no `train/cutouts`, or a picture cannot be read.
+            InputError: the folder has no `train/cutouts`, or a picture cannot be read; or there are
+                no pseudo-labels, or some of other pictures.
         """
         root = Path(root)
         if not (root / "train" / "cutouts").is_dir():
             raise InputError(f"{root} holds no train/cutouts: not a folder of training pictures")
         files = _trainable_files(root)
-        store = open_store(Path(cache), _fingerprint(root, files), lambda: _decode(root, files))
+        masks = () if pseudo_labels is None else pseudo_labelled(root, pseudo_labels)
+        store = open_store(
+            Path(cache),
+            _fingerprint(root, files, masks),
+            lambda: chain(_decode(root, files), _decode_pseudo(root, masks)),
+        )
         by_role: dict[str, list[Picture]] = {role: [] for role in LONGEST}
         for entry in store.entries:
             by_role[entry.role].append(_picture(store, entry))
@@ -110,6 +122,39 @@ def held_out(root: str | Path) -> HeldOut:
         cutouts=tuple(_files(train / "cutouts")[HOLD_BACK_EVERY - 1 :: HOLD_BACK_EVERY]),
         backgrounds=tuple(_files(train / "backgrounds")[HOLD_BACK_EVERY - 1 :: HOLD_BACK_EVERY]),
     )
+
+
+def pseudo_labelled(root: str | Path, folder: str | Path) -> tuple[tuple[Path, Path], ...]:
+    """Unlabelled photographs and their masks; originals of held-back cut-outs are left out.
+
+    Args:
+        root: folder of training pictures.
+        folder: masks `SOURCE/CATEGORY/NAME.mask.png` of `unlabelled/SOURCE/CATEGORY/NAME.*`.
+
+    Raises:
+        InputError: the folder holds no masks, or one of a photograph that is not there.
+    """
+    root, folder = Path(root), Path(folder)
+    masks = sorted(folder.rglob(f"*{MASK_SUFFIX}"))
+    if not masks:
+        raise InputError(
+            f"{folder} holds no pseudo-labels: make them with "
+            "python -m icm.research.data.pseudo_labels"
+        )
+    originals = _originals(held_out(root).cutouts)
+    named: dict[Path, dict[str, Path]] = {}
+    found = []
+    for mask in masks:
+        stem = mask.name.removesuffix(MASK_SUFFIX)
+        category = root / "unlabelled" / mask.parent.relative_to(folder)
+        if category not in named:
+            named[category] = {path.stem: path for path in _files(category)}
+        photograph = named[category].get(stem)
+        if photograph is None:
+            raise InputError(f"{mask} is the mask of no photograph in {category}")
+        if (photograph.parent.name.lower(), photograph.stem) not in originals:
+            found.append((photograph, mask))
+    return tuple(found)
 
 
 def read_cutout(path: Path) -> Picture:
@@ -139,7 +184,7 @@ def _trainable_files(root: Path) -> list[tuple[str, Path]]:
     """Role and path of each picture; originals of held-back cut-outs are left out as well."""
     kept_back = held_out(root)
     excluded = {*kept_back.cutouts, *kept_back.backgrounds}
-    originals = {(path.parent.name, path.stem) for path in kept_back.cutouts}
+    originals = _originals(kept_back.cutouts)
     train = root / "train"
     found = [("cutout", path) for path in _files(train / "cutouts")]
     found += [("background", path) for path in _files(train / "backgrounds")]
@@ -149,15 +194,28 @@ def _trainable_files(root: Path) -> list[tuple[str, Path]]:
     found += [
         ("unlabelled", path)
         for path in _files(root / "unlabelled")
-        if (path.parent.name, path.stem) not in originals
+        if (path.parent.name.lower(), path.stem) not in originals
     ]
     return [(role, path) for role, path in found if path not in excluded]
 
 
-def _fingerprint(root: Path, files: list[tuple[str, Path]]) -> str:
+def _originals(cutouts: Sequence[Path]) -> set[tuple[str, str]]:
+    """Category, in small letters, and name of the photographs that cut-outs were keyed from.
+
+    The folders of photographs are spelt as their source spells them, those of cut-outs are not.
+    """
+    return {(path.parent.name.lower(), path.stem) for path in cutouts}
+
+
+def _fingerprint(
+    root: Path, files: list[tuple[str, Path]], masks: Sequence[tuple[Path, Path]]
+) -> str:
     digest = hashlib.sha256(repr((FORMAT, LONGEST, PICTOGRAM_LONGEST)).encode())
     for role, path in files:
         digest.update(f"{role} {path.relative_to(root)} {path.stat().st_size}\n".encode())
+    for photograph, mask in masks:
+        name = photograph.relative_to(root)
+        digest.update(f"{PSEUDO} {name} {mask.stat().st_size}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -187,6 +245,13 @@ def _decode(root: Path, files: list[tuple[str, Path]]) -> Iterator[Described]:
         yield name, category, source, role, planes
 
 
+def _decode_pseudo(root: Path, masks: Sequence[tuple[Path, Path]]) -> Iterator[Described]:
+    for photograph, mask in masks:
+        name = photograph.relative_to(root).as_posix()
+        planes = _photo_planes(photograph, LONGEST["photo"], mask)
+        yield name, photograph.parent.name, PSEUDO, "photo", planes
+
+
 def _cutout_planes(path: Path, longest: int) -> Plane:
     """Colours and alpha, h w 4, cropped to the object; edge colours continue outwards."""
     cutout = read_cutout(path)
@@ -210,10 +275,15 @@ def _mean_colour(premultiplied_hw4: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(total[:3] / total[3], np.float32)
 
 
-def _photo_planes(path: Path, longest: int) -> Plane:
+def _photo_planes(path: Path, longest: int, mask_path: Path | None = None) -> Plane:
     """Colours, alpha, uncertain band and garment labels, h w 6 (labels 0 where there are none)."""
     image = read_image(path)
-    mask = _read(path.with_suffix(".mask.png"), cv2.IMREAD_GRAYSCALE)
+    mask = _read(mask_path or path.with_suffix(MASK_SUFFIX), cv2.IMREAD_GRAYSCALE)
+    if mask.shape != image.shape[:2]:
+        raise InputError(
+            f"{mask_path or path}: the mask has {mask.shape[1]} x {mask.shape[0]} pixels, its "
+            f"photograph {image.shape[1]} x {image.shape[0]}"
+        )
     alpha_path, labels_path = path.with_suffix(".alpha.png"), path.with_suffix(".labels.png")
     alpha = _read(alpha_path, cv2.IMREAD_GRAYSCALE) if alpha_path.is_file() else mask
     has_labels = labels_path.is_file()

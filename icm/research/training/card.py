@@ -21,6 +21,7 @@ WHAT = {
     "matting": "A whole model: backbone and network.",
     "presence": "A whole model: backbone and network, the presence head trained last.",
     "published": "The published head alone; its backbone, Stable Diffusion, is not in the file.",
+    "encoder": "The encoder branch of a joint model; the pretrained encoder is not in the file.",
     "refine": "The detail refiner of a model, which sharpens its alpha.",
     "denoise": "A backbone trained as a denoiser: a start for training, which mattes nothing yet.",
 }
@@ -127,6 +128,13 @@ def _use(facts: CardFacts) -> list[str]:
             f"```\n{line}\n```",
             "`model.yaml` names the weights by where they lie: when they have moved, correct "
             "`weights` in it.",
+        ]
+    if facts.objective == "encoder":
+        line = "icm matte photo.jpg --model model.yaml --reference ref.jpg --mask mask.png -o out"
+        return [
+            f"```\n{line}\n```",
+            "`model.yaml` names the weights by where they lie: when they have moved, correct "
+            "`network.encoder_weights` in it.",
         ]
     if facts.objective == "refine":
         return ["```\nicm matte photo.jpg --set finish.refiner=refiner.safetensors ...\n```"]

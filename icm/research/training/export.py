@@ -17,7 +17,9 @@ from icm.research.training.sources import NOTED
 from icm.research.training.state import AVERAGED, BEST, Row
 from icm.weights.hashes import sha256_of
 
-NAMES = {"refine": "refiner", "denoise": "backbone"}  # of weights files that are no whole model
+# of weights files that are no whole model
+NAMES = {"refine": "refiner", "denoise": "backbone", "encoder": "encoder_network"}
+BRANCH = "encoder_network"  # of a joint model: named in its network's configuration
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def export_run(
         sources=_sources(run),
         evaluation=measured,
     )
-    if weights.stem == "model":
+    if weights.stem in {"model", BRANCH}:
         text = yaml.safe_dump(model, sort_keys=False, allow_unicode=True)
         (out / "model.yaml").write_text(text, encoding="utf-8")
     (out / "README.md").write_text(model_card(facts), encoding="utf-8")
@@ -97,7 +99,11 @@ def _model_file(config: TrainingConfig, name: str | None, weights: Path) -> dict
     from icm.build import read_model_config  # noqa: PLC0415 - imports diffusers
 
     about = read_model_config(config.model)
-    changes: dict[str, object] = {"weights": str(weights.resolve()), "name": name or about.name}
+    place = str(weights.resolve())
+    changes: dict[str, object] = {"weights": place, "name": name or about.name}
+    if weights.stem == BRANCH:
+        network = about.network.model_copy(update={"encoder_weights": place})
+        changes = {"network": network, "name": name or about.name}
     for key in ("fusion", "decoder"):
         if key in config.model_fields_set:
             changes[key] = getattr(config, key)

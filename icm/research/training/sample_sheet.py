@@ -30,7 +30,8 @@ def sample_pairs(config: TrainingConfig, data: Path, cache: Path) -> tuple[Pair,
     """
     if config.samples == 0:
         return ()
-    source = PairSource(TrainingPictures.open(data, cache), config.pairs)
+    pictures = TrainingPictures.open(data, cache, config.pairs.pseudo_labels)
+    source = PairSource(pictures, config.pairs)
     rng = np.random.default_rng([config.seed, STREAM])
     return tuple(source.draw(rng, DIFFICULTY) for _ in range(config.samples))
 

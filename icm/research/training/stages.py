@@ -9,14 +9,24 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from icm.build import build, read_model_config, small_backbone, small_network
+from icm.build import (
+    build,
+    joint_backbone,
+    joint_network,
+    read_model_config,
+    small_backbone,
+    small_network,
+)
 from icm.config.model import (
+    JointBackboneConfig,
+    JointNetworkConfig,
     ModelConfig,
     SmallBackboneConfig,
     SmallNetworkConfig,
 )
 from icm.config.training import (
     DenoiserTraining,
+    EncoderTraining,
     PresenceTraining,
     PublishedTraining,
     RefinerTraining,
@@ -32,6 +42,7 @@ from icm.research.training.feature_cache import FeatureSource
 from icm.research.training.loop import Stage, run_stage
 from icm.research.training.monitor import Validate
 from icm.research.training.objectives.denoising import denoising_stage
+from icm.research.training.objectives.encoder import encoder_stage
 from icm.research.training.objectives.presence import presence_stage
 from icm.research.training.objectives.published import published_stage
 from icm.research.training.objectives.refiner import refining_stage
@@ -87,7 +98,7 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
         text = config.model_dump_json(indent=2) + "\n"
         (out / "config.json").write_text(text, encoding="utf-8")
-        note_sources(data, out)
+        note_sources(data, out, config.pairs.pseudo_labels)
     try:
         return run_stage(model, stage, config, out, context, validate=validate)
     finally:
@@ -102,6 +113,8 @@ def _prepared(
             return _denoising(config, data, cache, context)
         case SmallTraining():
             return _matting(config, data, cache, context, workers)
+        case EncoderTraining():
+            return _encoder(config, data, cache, context, workers)
         case PresenceTraining():
             return _presence(config, data, cache, context, workers)
         case RefinerTraining():
@@ -126,6 +139,33 @@ def _matting(
     freeze_others(model, config.trained)
     stage = matting_stage(model, config, data, cache, context=context, workers=workers)
     return model, replace(stage, matting=preview(model, about, config, context.device))
+
+
+def _encoder(
+    config: EncoderTraining, data: Path, cache: Path, context: DistributedContext, workers: int
+) -> Prepared:
+    """The encoder branch with random or given weights; its preview has no diffusion branch."""
+    about = read_model_config(config.model)
+    if not isinstance(about.backbone, JointBackboneConfig) or not isinstance(
+        about.network, JointNetworkConfig
+    ):
+        raise ConfigError(
+            f"objective 'encoder' trains the encoder branch of kind 'joint', and model "
+            f"'{about.name}' is of kind '{about.network.kind}'"
+        )
+    alone = about.network.model_copy(update={"diffusion_weight": 0.0})
+    about = about.model_copy(update={"network": alone})
+    backbone = joint_backbone(about.backbone)
+    joint = joint_network(alone, backbone.map_channels)
+    if config.start_from is not None:
+        _start(joint.encoder, Path(config.start_from))
+    model = MattingModel(backbone, joint).to(context.device)
+    model = model.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload]  # torch's stub lacks it
+    network = joint.encoder.train().requires_grad_(True)
+    stage = encoder_stage(
+        network, backbone.encoder, config, data, cache, context=context, workers=workers
+    )
+    return network, replace(stage, matting=preview(model, about, config, context.device))
 
 
 def _presence(
@@ -226,7 +266,7 @@ def _with_blocks(stage: TrainingConfig) -> ModelConfig:
     return read_model_config(stage.model).model_copy(update=blocks)
 
 
-def _start(model: MattingModel, path: Path) -> None:
+def _start(model: nn.Module, path: Path) -> None:
     """Loads what the stage before has trained; layers that it does not know stay random."""
     if not path.is_file():
         raise WeightsError(f"the starting weights {path} are not there: run the stage before")

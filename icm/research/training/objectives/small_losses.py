@@ -81,13 +81,13 @@ def matting_objective(
         guidance,
         presence,
         reject,
-        _iou(predicted_b1hw.detach(), alpha_b1hw, present_b * _known(weight_b1hw)),
+        mean_iou(predicted_b1hw.detach(), alpha_b1hw, present_b * _known(weight_b1hw)),
     )
 
 
 def edge_loss(predicted_b1hw: Tensor, alpha_b1hw: Tensor, weight_b1hw: Tensor) -> Tensor:
     """Differences of Laplacian pyramids and of gradients, weighted: a scalar."""
-    return _pyramid(predicted_b1hw, alpha_b1hw, weight_b1hw) + _gradient(
+    return _pyramid(predicted_b1hw, alpha_b1hw, weight_b1hw) + gradient_difference(
         predicted_b1hw, alpha_b1hw, weight_b1hw
     )
 
@@ -107,13 +107,14 @@ def _pyramid(predicted_b1hw: Tensor, alpha_b1hw: Tensor, weight_b1hw: Tensor) ->
         band_b1hw = difference_b1hw - F.interpolate(
             smaller_b1hw, size=difference_b1hw.shape[-2:], mode="bilinear"
         )
-        here_b1hw = _at_grid_of(band_b1hw, weight_b1hw)
+        here_b1hw = at_grid_of(band_b1hw, weight_b1hw)
         total = total + 2**level * (band_b1hw.abs() * here_b1hw).mean()
         difference_b1hw = smaller_b1hw
     return total
 
 
-def _gradient(predicted_b1hw: Tensor, alpha_b1hw: Tensor, weight_b1hw: Tensor) -> Tensor:
+def gradient_difference(predicted_b1hw: Tensor, alpha_b1hw: Tensor, weight_b1hw: Tensor) -> Tensor:
+    """Mean absolute difference of horizontal and of vertical gradients, weighted: a scalar."""
     difference_b1hw = predicted_b1hw - alpha_b1hw
     across = (difference_b1hw.diff(dim=-1).abs() * weight_b1hw[..., 1:]).mean()
     down = (difference_b1hw.diff(dim=-2).abs() * weight_b1hw[..., 1:, :]).mean()
@@ -128,8 +129,8 @@ def _known(weight_b1hw: Tensor) -> Tensor:
 def _guidance(output: SmallOutput | SmallSketch, alpha_b1hw: Tensor, weight_b1hw: Tensor) -> Tensor:
     """Coarse alpha, few-shot odds and fine ridge scores, each against alpha at its own grid."""
     known_b111 = rearrange(_known(weight_b1hw), "b -> b 1 1 1")
-    coarse_b1hw = _at_grid_of(output.coarse_b1hw, alpha_b1hw)
-    fine_b1hw = _at_grid_of(output.guidance.fine_b1hw, alpha_b1hw)
+    coarse_b1hw = at_grid_of(output.coarse_b1hw, alpha_b1hw)
+    fine_b1hw = at_grid_of(output.guidance.fine_b1hw, alpha_b1hw)
     odds_b1hw = output.guidance.logit_b1hw.clamp(-12, 12)
     return (
         _cross_entropy(output.coarse_b1hw, coarse_b1hw, known_b111)
@@ -143,7 +144,7 @@ def _cross_entropy(logit_b1hw: Tensor, alpha_b1hw: Tensor, weight_b111: Tensor) 
     return (loss_b1hw * weight_b111).mean()
 
 
-def _iou(predicted_b1hw: Tensor, alpha_b1hw: Tensor, present_b: Tensor) -> Tensor:
+def mean_iou(predicted_b1hw: Tensor, alpha_b1hw: Tensor, present_b: Tensor) -> Tensor:
     """Mean intersection over union at 0.5 of the targets that contain the object."""
     found_bn, true_bn = (
         rearrange(x > 0.5, "b 1 h w -> b (h w)") for x in (predicted_b1hw, alpha_b1hw)
@@ -153,7 +154,7 @@ def _iou(predicted_b1hw: Tensor, alpha_b1hw: Tensor, present_b: Tensor) -> Tenso
     return torch.where(present_b > 0, iou_b, 0).sum() / present_b.sum().clamp_min(1)
 
 
-def _at_grid_of(like_bchw: Tensor, x_bchw: Tensor) -> Tensor:
+def at_grid_of(like_bchw: Tensor, x_bchw: Tensor) -> Tensor:
     """Averages a map down to another's height and width."""
     height, width = like_bchw.shape[-2:]
     return F.adaptive_avg_pool2d(x_bchw, (height, width))

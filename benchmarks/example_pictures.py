@@ -52,7 +52,9 @@ def main() -> None:
         Image.fromarray(picture).save(path, quality=90)
         if name == "toy.jpg":
             assert alpha is not None
-            mask = np.where(alpha >= 0.5, 255, 0).astype(np.uint8)  # a mask as somebody would draw it
+            mask = np.where(alpha >= 0.5, 255, 0).astype(
+                np.uint8
+            )  # a mask as somebody would draw it
             Image.fromarray(mask).save(FOLDER / "toy_mask.png")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.docs.blocks import ROOT
 from tests.docs.resident import CLIENT, use_tiny_model
@@ -73,10 +74,10 @@ def reader_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("toy", "cup"):
         shutil.copy(EXAMPLES / "toy.jpg", tmp_path / f"{name}.jpg")
         shutil.copy(EXAMPLES / "toy_mask.png", tmp_path / f"{name}_mask.png")
-    shutil.copy(EXAMPLES / "toy.jpg", tmp_path / "cat.png")  # the content counts
+    Image.open(EXAMPLES / "toy.jpg").save(tmp_path / "cat.png")
     shutil.copy(EXAMPLES / "toy_mask.png", tmp_path / "cat_mask.png")
     shutil.copy(EXAMPLES / "photos" / "table.jpg", tmp_path / "one.jpg")
-    shutil.copy(EXAMPLES / "photos" / "shelf.jpg", tmp_path / "two.png")
+    Image.open(EXAMPLES / "photos" / "shelf.jpg").save(tmp_path / "two.png")
     for name in ("toy.jpg", "toy_mask.png"):  # paths in groups.csv are relative to the pictures
         shutil.copy(EXAMPLES / name, tmp_path / "photos" / name.replace("toy", "cup"))
     (tmp_path / "groups.csv").write_text(

@@ -25,10 +25,15 @@ call = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
 socket.send_fds(link, [struct.pack("I", len(call))], [0, 1, 2])
 link.sendall(call)
 child = struct.unpack("I", link.recv(4, socket.MSG_WAITALL))[0]
+ended_by = 127
+def hand_on(number, frame):
+    global ended_by
+    ended_by = number
+    os.kill(child, number)
 for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, lambda number, frame: os.kill(child, number))
+    signal.signal(number, hand_on)
 code = link.recv(4, socket.MSG_WAITALL)
-sys.exit(struct.unpack("I", code)[0] if len(code) == 4 else 255)
+sys.exit(struct.unpack("I", code)[0] if len(code) == 4 else 128 + ended_by)
 """
 
 

@@ -8,13 +8,15 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from icm.engine import LEDGER
 from tests.docs.blocks import NOT_RUN, PYTHON, ROOT, SERVES, SHELL, SHOWN, Block, blocks_of, pages
 
 PORT = 7860  # in the pages; a free one takes its place
@@ -109,32 +111,43 @@ def _shell(block: Block) -> None:
 
 @contextlib.contextmanager
 def _serving(block: Block, port: int) -> Iterator[None]:
-    """What runs until it is interrupted: started, answered or written, and then interrupted."""
-    command = f"exec {block.code.strip()}"
-    with subprocess.Popen(
-        ["bash", "-euc", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        assert process.stdout is not None
+    """What runs until it is interrupted: started, seen at work, and then interrupted."""
+    command = block.code.strip()
+    at_work = _healthy(port) if command.startswith("icm app") else _ledger_grows()
+    with tempfile.TemporaryFile("w+") as printed:
+        process = subprocess.Popen(
+            ["bash", "-euc", f"exec {command}"],
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+        )
         try:
-            assert process.stdout.readline(), f"{block.page}:{block.line} prints nothing"
-            if "icm app" in command:
-                _wait_until_healthy(port, process)
+            while process.poll() is None and not at_work():
+                time.sleep(0.1)
+            assert process.poll() is None, f"{block.page}:{block.line} has ended by itself"
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            printed = process.stdout.read()
-            code = process.wait(60)
-    assert code in (0, 130), f"{block.page}:{block.line} ended with {code}\n{printed}"
+            code = process.wait(120)
+            printed.seek(0)
+            print(printed.read())
+    assert code in (0, 130, 143), f"{block.page}:{block.line} ended with {code}"
 
 
-def _wait_until_healthy(port: int, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 300
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200:
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"the page does not answer (exit code {process.poll()})")
+def _healthy(port: int) -> Callable[[], bool]:
+    def check() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=60).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    return check
+
+
+def _ledger_grows() -> Callable[[], bool]:
+    ledger = Path("mattes") / LEDGER
+    before = ledger.stat().st_size if ledger.is_file() else 0
+    return lambda: ledger.is_file() and ledger.stat().st_size > before
 
 
 def _free_port() -> int:

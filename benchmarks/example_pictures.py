@@ -1,6 +1,6 @@
 """Draws the pictures of docs/examples: a toy in four scenes, and one scene without it.
 
-    python benchmarks/example_pictures.py
+    python -m benchmarks.example_pictures
 
 They come from this project's own generator (`icm.research.data.procedural`), so they may be shown
 and shared, and the commands of the documentation have something to run on.

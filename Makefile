@@ -5,7 +5,7 @@ PIP_OPTIONS ?=
 TORCH_INDEX ?=
 BIN := .venv/bin
 
-.PHONY: setup demo test test-fast lint format app clean help
+.PHONY: setup demo test test-fast lint format docs app clean help
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -18,7 +18,7 @@ setup: .venv/installed  ## virtual environment with pinned packages
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) \
 		$(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX),-c constraints.txt) "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt -e '.[dev,docs]'
 	@$(BIN)/python -c 'import pymatting'  # compiles its kernels, once
 	@touch $@
 
@@ -40,6 +40,9 @@ lint: setup      ## format, lint, types, import arrows
 format: setup    ## rewrite files in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: setup      ## the documentation as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 app: setup       ## the web page
 	$(BIN)/icm app

@@ -7,9 +7,9 @@ disk is skipped on reading: its target is done again, which gives the same files
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import sys
 import threading
 import uuid
 from collections.abc import Mapping
@@ -210,6 +210,13 @@ def now() -> str:
 
 
 def _open_locked(path: Path) -> int:
+    try:
+        import fcntl  # noqa: PLC0415 - Linux and macOS have it
+    except ImportError as error:
+        raise OutputError(
+            f"this system ({sys.platform}) has no file locks of the kind that batches need: use "
+            "Linux or macOS, on Windows WSL 2 or the container; 'icm matte' works without"
+        ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)

@@ -48,7 +48,7 @@ def _shared_environment(count: int) -> dict[str, str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    threads = str(max(1, len(os.sched_getaffinity(0)) // count))
+    threads = str(max(1, _cores() // count))
     return {
         "OMP_NUM_THREADS": threads,
         **os.environ,
@@ -57,6 +57,13 @@ def _shared_environment(count: int) -> dict[str, str]:
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),
     }
+
+
+def _cores() -> int:
+    """Cores that this process may use; all of them where the system does not say (macOS)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _started(

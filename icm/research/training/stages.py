@@ -154,8 +154,8 @@ def _encoder(
             f"'{about.name}' is of kind '{about.network.kind}'"
         )
     alone = about.network.model_copy(update={"diffusion_weight": 0.0})
-    about = about.model_copy(update={"network": alone})
     backbone = joint_backbone(about.backbone)
+    about = about.model_copy(update={"network": alone})
     joint = joint_network(alone, backbone.map_channels)
     if config.start_from is not None:
         _start(joint.encoder, Path(config.start_from))

@@ -225,7 +225,8 @@ def test_pass_channels_are_the_estimate_its_spread_and_a_ridge_on_itself(
                 coarse.append(sum(block) / len(block))
         rows = guidance.affinity_bnm[0].tolist()
         spread = [sum(w * c for w, c in zip(row, coarse, strict=True)) for row in rows]
-    odds = [math.log(s / (1 - s)) / 2 for s in spread]
+    limited = [min(max(s, 2e-3), 1 - 2e-3) for s in spread]
+    odds = [math.log(s / (1 - s)) / 2 for s in limited]
     scale = guidance.deep_bnc.shape[-1] ** 0.5
     deep = [token * scale for token in guidance.deep_bnc[0]]
     own = looped_ridge(deep, deep, [s**2 for s in share], [(1 - s) ** 2 for s in share], RIDGE)

@@ -108,7 +108,7 @@ def test_an_untrained_branch_is_the_sum_of_log_odds_enlarged(backbone: JointBack
     assert torch.allclose(decoded, enlarged, atol=1e-5)
     assert network.prior.weight.count_nonzero() == len(STARTING_WEIGHTS)
     for name, weight in STARTING_WEIGHTS.items():
-        assert float(network.prior.weight[0, CHANNELS.index(name)]) == weight
+        assert float(network.prior.weight[0, CHANNELS.index(name)]) == pytest.approx(weight)
 
 
 @torch.no_grad()

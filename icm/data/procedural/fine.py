@@ -1,0 +1,41 @@
+"""Made-up objects with fine or soft edges, at the size of photographs: what mattes are judged by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from icm.data.procedural.foliage import draw_foliage
+from icm.data.procedural.lattices import Lattice, draw_lattice
+from icm.data.procedural.objects import Family, MadeUpObject
+from icm.data.procedural.skins import draw_glass, draw_smoke
+from icm.data.procedural.strands import draw_fur, draw_hair
+
+Plane = NDArray[np.uint8]
+
+SMOKY = 0.25  # of the partly transparent ones
+
+
+def draw_thin_lattice(rng: Generator, side: int, skin: Plane | None) -> Lattice:
+    """Draws a net, cage, spring or bare tree of wires that are one to some pixels wide."""
+    width = float(rng.uniform(1.0, 5.0)) * 2.9 / side
+    return replace(draw_lattice(rng, side, skin), width=width, largest=side)
+
+
+def draw_transparent(rng: Generator, side: int, skin: Plane | None) -> MadeUpObject:
+    """Draws a bubble, jar, veil or cloud."""
+    drawn = draw_smoke if rng.random() < SMOKY else draw_glass
+    return drawn(rng, side, skin)
+
+
+# How to draw one, by name.
+FINE_FAMILIES: dict[str, Family] = {
+    "fur": draw_fur,
+    "hair": draw_hair,
+    "leaves": draw_foliage,
+    "lattice": draw_thin_lattice,
+    "transparent": draw_transparent,
+}

@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from icm.config.base import Config
 from icm.config.blocks import DecoderConfig, FusionConfig
-from icm.config.data import DifficultyRamp, PairSettings
+from icm.config.data import DifficultyRamp, EdgeSettings, PairSettings
 
 Precision = Literal["no", "bf16", "fp16"]
 
@@ -28,6 +28,7 @@ class TrainingConfig(Config):
     decoder: DecoderConfig = DecoderConfig()
     pairs: PairSettings = PairSettings()
     ramp: DifficultyRamp = DifficultyRamp()
+    edges: EdgeSettings = EdgeSettings()  # objective refine
     looks: int | None = Field(
         None,
         ge=1,

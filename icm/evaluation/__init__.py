@@ -4,6 +4,7 @@ from icm.evaluation.averages import Averages, averaged
 from icm.evaluation.benchmarks import has_trimaps, is_benchmark, read_benchmark
 from icm.evaluation.colour_model import ColourModel
 from icm.evaluation.composites import held_out_groups
+from icm.evaluation.edges import REFERENCE, edge_groups
 from icm.evaluation.groups import AbsentPair, Group, Member, Sample, selected
 from icm.evaluation.network import ConstantGuidance, NetworkPredictor
 from icm.evaluation.predictor import Estimate, Fitted, Marked, Predictor
@@ -16,6 +17,7 @@ from icm.evaluation.validation import ValidationSet, read_validation
 
 __all__ = [
     "PUBLISHED",
+    "REFERENCE",
     "AbsentPair",
     "Averages",
     "ColourModel",
@@ -36,6 +38,7 @@ __all__ = [
     "averaged",
     "choose",
     "draw_sheet",
+    "edge_groups",
     "has_trimaps",
     "held_out_groups",
     "is_benchmark",

@@ -134,16 +134,15 @@ def _small(config: TrainingConfig, workplace: Workplace) -> tuple[MattingModel, 
 def _refining(
     config: TrainingConfig, data: Path, cache: Path, workplace: Workplace, workers: int
 ) -> Prepared:
-    """A refiner with random weights, and the stage that trains it on a frozen model."""
+    """A refiner with random weights; mattes of the model in `start_from` show what it does."""
+    refiner = DetailRefiner().to(workplace.device)
+    refiner = refiner.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stub lacks it
+    stage = refining_stage(refiner, config, data, cache, workplace=workplace, workers=workers)
     if config.start_from is None:
-        raise ConfigError("objective 'refine' needs start_from: the weights of the model to refine")
+        return refiner, stage
     frozen, about = untrained(config)
     _start(frozen, Path(config.start_from))
     frozen = frozen.to(workplace.device).eval().requires_grad_(False)
-    refiner = DetailRefiner().to(workplace.device).train()
-    stage = refining_stage(
-        refiner, frozen, config, data, cache, workplace=workplace, workers=workers
-    )
     matting = unfinished(frozen, about, config, workplace.device, refiner)
     return refiner, replace(stage, matting=matting)
 

@@ -1,4 +1,4 @@
-"""Made-up objects with fine or soft edges, at the size of photographs: what mattes are judged by."""
+"""Made-up objects with fine or soft edges, at the size of photographs."""
 
 from __future__ import annotations
 

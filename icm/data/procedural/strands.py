@@ -198,12 +198,12 @@ def _by_tuft(
 def _based(relief: Relief, colours_n3: Floats, side: int) -> Canvas:
     """A canvas on which the body under the strands is drawn."""
     canvas = Canvas.empty(side, OUTER, FINER)
-    image = np.zeros((side, side, 3), np.float32)
-    image[relief.inside_hw] = np.clip(colours_n3, 0, 1)
+    image = np.zeros((side, side, 3), np.uint8)
+    image[relief.inside_hw] = (np.clip(colours_n3, 0, 1) * 255 + 0.5).astype(np.uint8)
     image = cv2.dilate(image, np.ones((3, 3), np.uint8))
     size = (side * FINER, side * FINER)
-    cover = cv2.resize(relief.coverage_hw, size, interpolation=cv2.INTER_LINEAR)
-    large = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    canvas.colours[:] = (large * cover[..., None] * 255 + 0.5).astype(np.uint8)
-    canvas.cover[:] = (cover * 255 + 0.5).astype(np.uint8)
+    cover = cv2.resize((relief.coverage_hw * 255 + 0.5).astype(np.uint8), size)
+    large = cv2.resize(image, size)
+    canvas.colours[:] = cv2.multiply(large, cv2.merge([cover] * 3), scale=1 / 255)
+    canvas.cover[:] = cover
     return canvas

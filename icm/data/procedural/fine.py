@@ -17,6 +17,7 @@ from icm.data.procedural.strands import draw_fur, draw_hair
 Plane = NDArray[np.uint8]
 
 SMOKY = 0.25  # of the partly transparent ones
+LOW_BUMPS, BROAD_BUMPS = (-0.1, 0.2), 2.5  # of glass: its outline is smooth at this size
 
 
 def draw_thin_lattice(rng: Generator, side: int, skin: Plane | None) -> Lattice:
@@ -27,8 +28,15 @@ def draw_thin_lattice(rng: Generator, side: int, skin: Plane | None) -> Lattice:
 
 def draw_transparent(rng: Generator, side: int, skin: Plane | None) -> MadeUpObject:
     """Draws a bubble, jar, veil or cloud."""
-    drawn = draw_smoke if rng.random() < SMOKY else draw_glass
-    return drawn(rng, side, skin)
+    if rng.random() < SMOKY:
+        return draw_smoke(rng, side, skin)
+    glass = draw_glass(rng, side, skin)
+    round_body = replace(
+        glass.body,
+        heights_b=np.clip(glass.body.heights_b, *LOW_BUMPS),
+        narrowness_b=np.minimum(glass.body.narrowness_b, BROAD_BUMPS),
+    )
+    return replace(glass, body=round_body)
 
 
 # How to draw one, by name.

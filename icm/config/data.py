@@ -74,6 +74,7 @@ class EdgeSettings(Config):
     window: int = Field(default=288, ge=64, le=1024)  # pixels; its middle is what is learnt from
     crop: int = Field(default=160, ge=32, le=1024)  # pixels of the middle, a multiple of 8
     windows: int = Field(default=6, ge=1)  # of one object: drawing it costs most
+    repeats: int = Field(default=3, ge=1, le=8)  # of each batch, turned and mirrored
     reduced: tuple[float, float] = (1.3, 4.5)  # full size over the network's
     exact: float = Field(default=0.35, ge=0, le=1)  # of the windows start from the true alpha
     shares: EdgeShares = EdgeShares()

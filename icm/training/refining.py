@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -19,7 +18,7 @@ from icm.training.workplace import Workplace
 
 BORDER = 12  # pixels at a crop's border where too little is seen to be judged
 RELATIVE = 0.02  # added to the filter's own error, by which a crop's error is divided
-WORSE_WEIGHT = 1.0  # of what is worse than the guided filter's answer
+WORSE_WEIGHT = 2.0  # of what is worse than the guided filter's answer
 EDGE_WEIGHT = 0.5
 CHANGE_WEIGHT = 1e-4  # of the squared change of the logit: no change where it does not matter
 
@@ -129,13 +128,20 @@ def _batches(
         return iter(DataLoader(source, batch_size=None, num_workers=workers))
 
     def batches(start: int) -> Iterator[EdgeBatch]:
-        distinct = config.distinct_batches
-        if distinct is None:
-            yield from drawn(start)
-            return
-        while True:
-            first = start % distinct
-            yield from islice(drawn(first), distinct - first)
-            start = 0
+        repeats = config.edges.repeats
+        for number, batch in enumerate(drawn(start // repeats), start // repeats):
+            for turn in range(max(start - number * repeats, 0), repeats):
+                yield turned(batch, turn)
 
     return batches
+
+
+def turned(batch: EdgeBatch, turn: int) -> EdgeBatch:
+    """The batch in one of the eight poses of a square, so that drawing it pays several times."""
+
+    def pose(values_bchw: Tensor) -> Tensor:
+        values_bchw = values_bchw.rot90(turn % 4, (2, 3))
+        return values_bchw.flip(3) if turn >= 4 else values_bchw
+
+    values = (batch.image_b3hw, batch.hints_b5hw, batch.alpha_b1hw, batch.unknown_b1hw)
+    return EdgeBatch(*map(pose, values), batch.index)

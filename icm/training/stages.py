@@ -81,6 +81,11 @@ def train(
     }[config.objective]
     with workplace.accelerator.main_process_first():  # which decodes the pictures for the others
         model, stage = prepare(config, data, store, workplace, workers)
+        if validate is not None and stage.matting is None:
+            raise ConfigError(
+                f"objective '{config.objective}' can only be validated with start_from: the "
+                "weights of the model whose mattes are measured"
+            )
         if stage.matting is not None:
             stage = replace(stage, samples=sample_pairs(config, data, store))
     if workplace.is_main:

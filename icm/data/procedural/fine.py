@@ -16,7 +16,7 @@ from icm.data.procedural.strands import draw_fur, draw_hair
 
 Plane = NDArray[np.uint8]
 
-SMOKY = 0.25  # of the partly transparent ones
+SMOKY = 0.5  # of the partly transparent ones
 LOW_BUMPS, BROAD_BUMPS = (-0.1, 0.2), 2.5  # of glass: its outline is smooth at this size
 
 

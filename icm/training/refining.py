@@ -143,5 +143,10 @@ def turned(batch: EdgeBatch, turn: int) -> EdgeBatch:
         values_bchw = values_bchw.rot90(turn % 4, (2, 3))
         return values_bchw.flip(3) if turn >= 4 else values_bchw
 
-    values = (batch.image_b3hw, batch.hints_b5hw, batch.alpha_b1hw, batch.unknown_b1hw)
-    return EdgeBatch(*map(pose, values), batch.index)
+    return EdgeBatch(
+        image_b3hw=pose(batch.image_b3hw),
+        hints_b5hw=pose(batch.hints_b5hw),
+        alpha_b1hw=pose(batch.alpha_b1hw),
+        unknown_b1hw=pose(batch.unknown_b1hw),
+        index=batch.index,
+    )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from icm.evaluation.edges import Enlarge
     from icm.pipeline import Matting
 
-PARTS = ("present", "wrong", "absent", "held_out", "edges")
+PARTS = ("present", "wrong", "absent", "held_out", "finishing", "edges")
 DEFAULT_PARTS = PARTS[:4]  # edges take as long as all others together
 ROWS = ("model", "guided", "colour", "centred", "constant")
 ANY_CONFIDENCE = "finish.present_threshold=0"  # saliency alone is never held back as "not found"
@@ -51,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
         type=_of(PARTS),
         default=DEFAULT_PARTS,
         metavar="A,B",
-        help=f"of {', '.join(PARTS)} (default: all but edges)",
+        help=f"of {', '.join(PARTS)} (default: the first four; edges includes finishing)",
     )
     parser.add_argument(
         "--rows",
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     matting = (
         load_model(arguments) if {"model", "guided", "constant"} & set(arguments.rows) else None
     )
-    if matting is not None and plan.edges:
+    if matting is not None and plan.finished:
         plan = replace(plan, finishing=_finishing(matting), size_of=matting.input_size)
     predictors = _predictors(arguments, matting)
     with Progress(plan.steps(predictors)) as progress:
@@ -146,6 +146,7 @@ def _plan(arguments: argparse.Namespace) -> tuple[Plan, str]:
         absent=absent if "absent" in parts else (),
         held_out=_held_out(arguments) if "held_out" in parts else (),
         edges=_edges(arguments) if "edges" in parts else (),
+        finished=_edges(arguments) if {"finishing", "edges"} & set(parts) else (),
         pool=pool if "wrong" in parts else (),
         present="present" in parts,
         most_references=arguments.max_references,

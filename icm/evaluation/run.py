@@ -34,7 +34,8 @@ class Plan:
         present: run them with their own references.
         absent: pairs without the object.
         held_out: composites with true alpha.
-        edges: pictures that edges are judged on, end to end and by finishing alone.
+        edges: pictures that edges are judged on, end to end.
+        finished: those that finishing alone is judged on.
         finishing: ways to bring alpha to full size, by name; empty: finishing alone is not run.
         size_of: height and width at which the network sees a picture.
         pool: groups that wrong references are drawn from; empty: none are run.
@@ -48,6 +49,7 @@ class Plan:
     absent: tuple[AbsentPair, ...] = ()
     held_out: tuple[Group, ...] = ()
     edges: tuple[Group, ...] = ()
+    finished: tuple[Group, ...] = ()
     finishing: Mapping[str, Enlarge] = field(default_factory=dict)
     size_of: Callable[[Picture], tuple[int, int]] | None = None
     pool: tuple[Group, ...] = ()
@@ -66,7 +68,7 @@ class Plan:
         wrong = pair_count(self.groups, self.most_references) if self.pool else 0
         held_out = pair_count(self.held_out, None) + pair_count(self.edges, None)
         once = present + len(self.absent) + held_out
-        alone = sum(len(group.members) for group in self.edges) * len(self.finishing)
+        alone = sum(len(group.members) for group in self.finished) * len(self.finishing)
         return alone + sum(once + (wrong if each.listens else 0) for each in predictors)
 
 
@@ -88,7 +90,7 @@ def run(
     """
     scores: Scores = {}
     if plan.size_of is not None and plan.finishing:
-        for name, score in oracle_scores(plan.finishing, plan.size_of, plan.edges):
+        for name, score in oracle_scores(plan.finishing, plan.size_of, plan.finished):
             scores.setdefault((ORACLE, name), []).append(score)
             advance(f"{name}: {score.target}")
     for part in ("present", "wrong", "absent", "held_out", "edges"):

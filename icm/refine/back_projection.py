@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from icm.images import resize
 
 ROUNDS = 3
-MEANT = 0.05  # a difference of means from which on nothing is taken back
+MEANT = 0.1  # a difference of means from which on nothing is taken back
+NEAR = 5  # network pixels about a difference that share its fate: no specks
 
 Map = NDArray[np.float32]
 
@@ -33,7 +34,9 @@ def back_projected(alpha: Map, coarse: Map, trust: Map) -> Map:
     """
     height, width = alpha.shape
     difference = resize(alpha, coarse.shape[:2]) - coarse
-    believed = np.clip(1 - (difference / MEANT) ** 2, 0, 1)
+    window = np.ones((NEAR, NEAR), np.uint8)
+    largest = cv2.blur(cv2.dilate(np.abs(difference), window), (NEAR, NEAR))
+    believed = np.clip(1 - (largest / MEANT) ** 2, 0, 1)
     result = alpha
     for _ in range(ROUNDS):
         surplus = (resize(result, coarse.shape[:2]) - coarse) * believed

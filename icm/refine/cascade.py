@@ -20,7 +20,7 @@ from icm.refine.tiles import Tile, tiles_of
 TILE = 112  # pixels of a side that a tile answers for
 MARGIN = 8  # pixels that it sees beyond; twice as many measure no better
 AT_ONCE = 8  # tiles in one pass
-OPEN = 2.0  # a gate that is half open trusts back-projection fully, a closed one not at all
+OPEN = 4.0  # a gate a quarter open trusts back-projection fully, a closed one not at all
 BARELY_LARGER = 1.3  # than `longest`: such pictures are refined at their own size
 
 Map = NDArray[np.float32]

@@ -101,7 +101,7 @@ def test_finishing_alone_is_compared_with_the_guided_filter(few: tuple[Group, ..
         assert empty[RELATIVE] == pytest.approx(empty["unknown.sad"] / guided["unknown.sad"])
         assert empty[RELATIVE] > 2
 
-    plan = Plan(edges=few, finishing=methods, size_of=small)
+    plan = Plan(edges=few, finished=few, finishing=methods, size_of=small)
     parts, scores = run(plan, [Red()], lambda name: None)
     assert [part.name for part in parts] == ["finishing", "edges"]
     worst = max(score.measures[RELATIVE] for score in scores["finishing", "cubic"])
@@ -134,3 +134,8 @@ def test_the_verb_measures_edges(
         "edges": ["tiny", "tiny, guided finishing", "colour model"],
     }
     assert "SAD / guided" in capsys.readouterr().out
+    chosen = ("--parts", "finishing", *chosen[2:])
+    assert call(*words, *chosen, *rows, "-o", tmp_path / "alone") == 0
+    alone = json.loads((tmp_path / "alone" / "report.json").read_text())
+    assert [part["name"] for part in alone["parts"]] == ["finishing"]
+    assert alone["parts"][0]["rows"] == report["parts"][0]["rows"]

@@ -13,7 +13,11 @@ NO_LEVEL = "backbone.attention_blocks=[[up_blocks.0],[down_blocks.1]]"
 REFUSED = (
     ("small_diffusion", "backbone.channels=[8,160,320]", "channels.*multiple of 16"),
     ("small_diffusion", "backbone.channels=[16,160,1000000]", "channels.*4096"),
-    ("small_diffusion", "backbone.head_width=320", "head_width 320 does not divide the 160 channels"),
+    (
+        "small_diffusion",
+        "backbone.head_width=320",
+        "head_width 320 does not divide the 160 channels",
+    ),
     ("small_diffusion", "backbone.head_width=7", "head_width 7 does not divide"),
     ("small_diffusion", "backbone.ensemble=1000", "less than or equal to 64"),
     ("small_diffusion", "network.width=6", "multiple of 4"),
@@ -64,7 +68,10 @@ def test_widths_that_are_accepted_can_be_built(decoder: int, width: int) -> None
         f"network={{kind: small, width: {width}, readers: 1, decoder_width: {decoder}}}",
         "finish={method: bicubic}",
     )
-    assert build(read_model_config("small_diffusion", values), device="cpu").config.network.width == width
+    assert (
+        build(read_model_config("small_diffusion", values), device="cpu").config.network.width
+        == width
+    )
 
 
 def test_a_head_for_another_backbone_is_refused() -> None:

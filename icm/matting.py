@@ -330,6 +330,21 @@ class Matting:
             skipped=not present and absent == "skip",
         )
 
+    def full_size(self, picture: Picture, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Brings an alpha of the network's size to the picture's: finishing alone.
+
+        Args:
+            picture: whose alpha it is.
+            alpha: h w in [0, 1], at any size, of the whole picture.
+        """
+        if self._built.refiner is not None:
+            with self._running():
+                longest = self.config.finish.longest
+                return refine_alpha(self._built.refiner, alpha, picture, longest=longest)
+        if self.config.finish.method == "bicubic":
+            return resize(alpha, picture.size)
+        return full_resolution_alpha(alpha, picture.rgb)
+
     def _full_alpha(
         self, picture: Picture, prediction: Prediction, *, present: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -344,15 +359,7 @@ class Matting:
                     "reference, or use a trained model"
                 )
             return closed_form_alpha(picture.rgb, trimap), trimap
-        small = prediction.alpha_b1hw[0, 0].numpy()
-        if self._built.refiner is not None:
-            with self._running():
-                longest = self.config.finish.longest
-                alpha = refine_alpha(self._built.refiner, small, picture, longest=longest)
-        elif method == "guided":
-            alpha = full_resolution_alpha(small, picture.rgb)
-        else:
-            alpha = resize(small, picture.size)
+        alpha = self.full_size(picture, prediction.alpha_b1hw[0, 0].numpy())
         return alpha, trimap_from_alpha(alpha)
 
     def input_size(self, picture: Picture) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,14 @@ from icm.errors import InputError
 if TYPE_CHECKING:
     from icm.matting import Matting
     from icm.research.evaluation import Group, Part, Plan, Predictor
+    from icm.research.evaluation.edges import Enlarge
 
-PARTS = ("present", "wrong", "absent", "held_out")
-ROWS = ("model", "colour", "centred", "constant")
+PARTS = ("present", "wrong", "absent", "held_out", "finishing", "edges")
+DEFAULT_PARTS = PARTS[:4]  # edges take as long as all others together
+ROWS = ("model", "guided", "colour", "centred", "constant")
 KEEP = "finish.absent=keep"  # what saliency alone gives is never withheld
 BENCHMARK_ROUNDS = 3
+GUIDED = "guided finishing"
 SHEET, WORST = "sheet.png", "worst.png"
 
 
@@ -43,7 +47,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--classes", metavar="JSON", help="classes of a benchmark's pictures")
     parser.add_argument("--sets", type=_words, default=(), metavar="A,B", help="only these sets")
     parser.add_argument(
-        "--parts", type=_of(PARTS), default=PARTS, metavar="A,B", help=f"of {', '.join(PARTS)}"
+        "--parts",
+        type=_of(PARTS),
+        default=DEFAULT_PARTS,
+        metavar="A,B",
+        help=f"of {', '.join(PARTS)} (default: the first four; edges includes finishing)",
     )
     parser.add_argument(
         "--rows",
@@ -51,6 +59,13 @@ def add_parser(subparsers: Any) -> None:
         default=("model", "colour", "constant"),
         metavar="A,B",
         help=f"of {', '.join(ROWS)} (default: model,colour,constant)",
+    )
+    parser.add_argument(
+        "--edge-sets",
+        type=_words,
+        default=(),
+        metavar="A,B",
+        help="edges: only these sets, as cut-outs, pictograms, fur, hair, leaves",
     )
     parser.add_argument(
         "--max-references", type=_count, metavar="N", help="of each group (default: all)"
@@ -85,7 +100,11 @@ def run(arguments: argparse.Namespace) -> int:
     from icm.research.evaluation.tables import as_text  # noqa: PLC0415 - beside the others
 
     plan, benchmark = _plan(arguments)
-    matting = load_model(arguments) if {"model", "constant"} & set(arguments.rows) else None
+    matting = (
+        load_model(arguments) if {"model", "guided", "constant"} & set(arguments.rows) else None
+    )
+    if matting is not None and plan.finished:
+        plan = replace(plan, finishing=_finishing(matting), size_of=matting.input_size)
     predictors = _predictors(arguments, matting)
     with Progress(plan.steps(predictors)) as progress:
         parts, scores = run_plan(plan, predictors, progress.advance)
@@ -129,6 +148,8 @@ def _plan(arguments: argparse.Namespace) -> tuple[Plan, str]:
         groups=groups if "present" in parts or "wrong" in parts else (),
         absent=absent if "absent" in parts else (),
         held_out=_held_out(arguments) if "held_out" in parts else (),
+        edges=_edges(arguments) if "edges" in parts else (),
+        finished=_edges(arguments) if {"finishing", "edges"} & set(parts) else (),
         pool=pool if "wrong" in parts else (),
         present="present" in parts,
         most_references=arguments.max_references,
@@ -158,6 +179,37 @@ def _held_out(arguments: argparse.Namespace) -> tuple[Group, ...]:
     return selected(held_out_groups(root, arguments.draw_seed), (), arguments.max_groups)
 
 
+def _edges(arguments: argparse.Namespace) -> tuple[Group, ...]:
+    from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
+        edge_groups,
+        selected,
+    )
+
+    root = Path(arguments.cutouts or Path(arguments.data).resolve().parent)
+    sets = tuple(arguments.edge_sets)
+    return selected(edge_groups(root, arguments.draw_seed), sets, arguments.max_groups)
+
+
+def _finishing(matting: Matting) -> dict[str, Enlarge]:
+    """Ways to bring alpha to full size: the model's own, and what it is compared with."""
+    from icm.finishing import full_resolution_alpha  # noqa: PLC0415 - loads torch
+    from icm.images import resize  # noqa: PLC0415 - loads cv2
+    from icm.research.evaluation import REFERENCE  # noqa: PLC0415 - loads torch
+
+    return {
+        matting.config.name: lambda alpha, picture: matting.full_size(picture, alpha),
+        REFERENCE: lambda alpha, picture: full_resolution_alpha(alpha, picture.rgb),
+        "cubic": lambda alpha, picture: resize(alpha, picture.size),
+    }
+
+
+def _guided(arguments: argparse.Namespace) -> Matting:
+    """The same model with guided filtering in the place of its own finishing."""
+    changed = argparse.Namespace(**vars(arguments))
+    changed.overrides = [*arguments.overrides, "finish.method=guided", "finish.refiner=null"]
+    return load_model(changed)
+
+
 def _predictors(arguments: argparse.Namespace, matting: Matting | None) -> list[Predictor]:
     from icm.research.evaluation import (  # noqa: PLC0415 - loads torch
         ColourModel,
@@ -168,6 +220,8 @@ def _predictors(arguments: argparse.Namespace, matting: Matting | None) -> list[
     predictors: list[Predictor] = []
     if matting is not None and "model" in arguments.rows:
         predictors.append(NetworkPredictor(matting, matting.config.name))
+    if matting is not None and "guided" in arguments.rows:
+        predictors.append(NetworkPredictor(_guided(arguments), f"{matting.config.name}, {GUIDED}"))
     if "colour" in arguments.rows:
         predictors.append(ColourModel())
     if "centred" in arguments.rows:

@@ -48,6 +48,47 @@ class PairSettings(Config):
     least_area: float = Field(default=0.012, gt=0, lt=0.5)  # of the frame, below it: sampled again
 
 
+class EdgeShares(Config):
+    """How often objects of each kind lend their edges; the numbers are relative to their sum."""
+
+    cutout: float = Field(default=0.3, ge=0)
+    fur: float = Field(default=0.2, ge=0)
+    hair: float = Field(default=0.2, ge=0)
+    leaves: float = Field(default=0.12, ge=0)
+    lattice: float = Field(default=0.08, ge=0)
+    transparent: float = Field(default=0.1, ge=0)
+
+    @model_validator(mode="after")
+    def _something_to_draw(self) -> Self:
+        if sum(self.as_dict().values()) <= 0:
+            raise ValueError("all shares are zero: at least one kind must be drawn")
+        return self
+
+    def as_dict(self) -> dict[str, float]:
+        """The shares by the name of their kind."""
+        return {name: float(getattr(self, name)) for name in type(self).model_fields}
+
+
+class EdgeSettings(Config):
+    """What the detail refiner is trained on: windows about soft edges, at full resolution."""
+
+    window: int = Field(default=288, ge=64, le=1024)  # pixels; its middle is what is learnt from
+    crop: int = Field(default=160, ge=32, le=1024)  # pixels of the middle, a multiple of 8
+    windows: int = Field(default=6, ge=1)  # of one object: drawing it costs most
+    repeats: int = Field(default=3, ge=1, le=8)  # of each batch, turned and mirrored
+    reduced: tuple[float, float] = (1.3, 4.5)  # full size over the network's
+    exact: float = Field(default=0.35, ge=0, le=1)  # of the windows start from the true alpha
+    shares: EdgeShares = EdgeShares()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.crop > self.window or self.crop % 8:
+            raise ValueError(
+                f"crop {self.crop} must be a multiple of 8 and no more than window {self.window}"
+            )
+        return self
+
+
 class DifficultyRamp(Config):
     """Difficulty of batch i: from `start` to `end` within the first `batches` batches."""
 

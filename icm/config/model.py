@@ -159,7 +159,8 @@ class FinishConfig(Config):
         description="refined: weights of the detail refiner, looked up like the model's",
     )
     longest: PositiveInt = Field(
-        1024, description="refined: side in pixels up to which the refiner works; then guided"
+        1024,
+        description="refined: side in pixels at which larger pictures are refined; then guided",
     )
     present_threshold: float = Field(
         0.5, ge=0, le=1, description="a lower confidence means: maybe not in this picture"

@@ -14,7 +14,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from icm.config.base import Config, parse_config, read_values
 from icm.config.blocks import DecoderConfig, FusionConfig
-from icm.config.data import DifficultyRamp, PairSettings
+from icm.config.data import DifficultyRamp, EdgeSettings, PairSettings
 from icm.errors import ConfigError
 
 Precision = Literal["no", "bf16", "fp16"]
@@ -120,11 +120,17 @@ class PresenceTraining(BlockTraining):
     )
 
 
-class RefinerTraining(BlockTraining):
-    """The detail refiner, on what a frozen small model leaves to be done."""
+class RefinerTraining(TrainingConfig):
+    """The detail refiner, on soft edges whose alpha is exact.
+
+    With `start_from`, mattes of that model are finished with the refiner, for sample pictures and
+    validation; model, blocks, pairs and passes count for nothing else.
+    """
 
     objective: Literal["refine"]
-    start_from: str
+    edges: EdgeSettings = EdgeSettings()
+    fusion: FusionConfig = FusionConfig()
+    decoder: DecoderConfig = DecoderConfig()
     passes: int | None = Field(
         None, ge=1, le=8, description="refinement passes; null: as the model does"
     )

@@ -10,23 +10,40 @@ as it is and added: averaged back to the network's size the result is the networ
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.finishing.tiles import Tile, enlarged, tiles_of
 from icm.images import resize
 
 _SURE = 0.02  # a network's alpha this close to 0 or 1 means 0 or 1
 _RADIUS = 2  # of the window, in the network's pixels
 _SMOOTHNESS = 1e-4  # variance of colour below which a window counts as flat
+_TILE = 128  # pixels of a side
+
+Map = NDArray[np.float32]
 
 
-def full_resolution_alpha(
-    alpha: NDArray[np.float32], image: NDArray[np.float32]
-) -> NDArray[np.float32]:
+class Band(NamedTuple):
+    """Where alpha is to be estimated, at the network's size, and what it is elsewhere.
+
+    Attributes:
+        unknown: uint8 h w, 1 about soft pixels and edges.
+        inside: uint8 h w, 1 where alpha is at least one half.
+    """
+
+    unknown: NDArray[np.uint8]
+    inside: NDArray[np.uint8]
+
+
+def full_resolution_alpha(alpha: Map, image: Map) -> Map:
     """Brings the network's alpha to the picture's size, following the picture's edges.
 
-    Only the band around soft pixels and edges is estimated; elsewhere the result is 0 or 1.
+    Only the band around soft pixels and edges is estimated; elsewhere the result is 0 or 1. Time
+    grows with the band.
 
     Args:
         alpha: h w in [0, 1]: the network's, of the whole picture.
@@ -35,24 +52,21 @@ def full_resolution_alpha(
     Returns:
         H W in [0, 1].
     """
-    height, width = image.shape[:2]
-    soft = ((alpha > _SURE) & (alpha < 1 - _SURE)).astype(np.uint8)
-    inside = (alpha >= 0.5).astype(np.uint8)
-    edge = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    window = np.ones((2 * _RADIUS + 1,) * 2, np.uint8)
-    band = cv2.dilate(soft | edge, window)
-    unknown = cv2.resize(band, (width, height), interpolation=cv2.INTER_NEAREST_EXACT) > 0
-    sure = cv2.resize(inside, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    size = image.shape[:2]
+    band = band_of(alpha)
+    result = nearest(band.inside, size).astype(np.float32)
+    unknown = nearest(band.unknown, size)
     if not unknown.any():
-        return np.asarray(sure, np.float32)
-    result = guided_upsampling(alpha, image)
-    np.copyto(result, sure, where=~unknown)
+        return result
+    fit = guided_fit(alpha, resize(image, alpha.shape[:2]))
+    for tile in tiles_of(unknown, _TILE, margin=0):
+        place = tile.window
+        found = applied(fit, image[place], tile, size)
+        np.copyto(result[place], found, where=unknown[place] > 0)
     return result
 
 
-def guided_upsampling(
-    alpha: NDArray[np.float32], image: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def guided_upsampling(alpha: Map, image: Map) -> Map:
     """Enlarges a small alpha by the colours of the full-size picture, everywhere.
 
     Args:
@@ -62,38 +76,93 @@ def guided_upsampling(
     Returns:
         H W in [0, 1].
     """
-    small = resize(image, alpha.shape[:2])
+    size = image.shape[:2]
+    fit = guided_fit(alpha, resize(image, alpha.shape[:2]))
+    return applied(fit, image, Tile(0, size[0], 0, size[1]), size)
+
+
+def guided_fit(alpha: Map, small: Map) -> Map:
+    """The map `alpha = slope . colour + offset` that fits about each pixel.
+
+    Args:
+        alpha: h w in [0, 1].
+        small: h w 3 in [0, 1], the picture at that size.
+
+    Returns:
+        h w 4: slope, then offset, chosen such that the small alpha itself is kept.
+    """
     slope = _slope(small, alpha)
-    offset = alpha - np.sum(slope * small, axis=2)  # so that the small alpha itself is kept
-    result = _enlarge(offset, image.shape[:2])
+    offset = alpha - np.sum(slope * small, axis=2)
+    return np.dstack([slope, offset])
+
+
+def applied(fit_hw4: Map, image: Map, tile: Tile, size: tuple[int, int]) -> Map:
+    """The fitted map on the pixels of a tile.
+
+    Args:
+        fit_hw4: of the whole picture, at the network's size.
+        image: h w 3 in [0, 1], the tile's pixels.
+        tile: where they lie.
+        size: of the whole picture.
+
+    Returns:
+        h w in [0, 1].
+    """
+    return evaluated(enlarged(fit_hw4, tile, size), image)
+
+
+def evaluated(fit_hw4: Map, image: Map) -> Map:
+    """Slope times colour plus offset, in [0, 1]: h w."""
+    result = fit_hw4[..., 3].copy()
     for channel in range(3):
-        result += _enlarge(slope[..., channel], image.shape[:2]) * image[..., channel]
-    np.clip(result, 0, 1, out=result)
-    return result
+        result += fit_hw4[..., channel] * image[..., channel]
+    return np.clip(result, 0, 1, out=result)
 
 
-def _slope(image: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+def band_of(alpha: Map) -> Band:
+    """The band around soft pixels and edges of the network's alpha, h w."""
+    soft = ((alpha > _SURE) & (alpha < 1 - _SURE)).astype(np.uint8)
+    inside = (alpha >= 0.5).astype(np.uint8)
+    edge = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    window = np.ones((2 * _RADIUS + 1,) * 2, np.uint8)
+    return Band(np.asarray(cv2.dilate(soft | edge, window), np.uint8), inside)
+
+
+def nearest(values: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Enlarges a map of labels."""
+    larger = cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(larger, np.uint8).reshape(size)
+
+
+def _slope(image: Map, alpha: Map) -> Map:
     """Slope of the map `alpha = slope . colour + offset` that fits best around a pixel: h w 3."""
     mean_image = _mean(image)
     mean_alpha = _mean(alpha)
-    products = (image[..., :, np.newaxis] * image[..., np.newaxis, :]).reshape(*alpha.shape, 9)
-    mean_products = np.stack([_mean(products[..., i]) for i in range(9)], axis=-1)
-    mean_products = mean_products.reshape(*alpha.shape, 3, 3)
-    outer = mean_image[..., :, np.newaxis] * mean_image[..., np.newaxis, :]
-    covariance = mean_products - outer + _SMOOTHNESS * np.eye(3)
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    rr, rg, rb, gg, gb, bb = (
+        (_mean(image[..., a] * image[..., b]) - mean_image[..., a] * mean_image[..., b]).astype(
+            np.float64
+        )
+        + (_SMOOTHNESS if a == b else 0.0)
+        for a, b in pairs
+    )
     correlation = _mean(image * alpha[..., np.newaxis]) - mean_image * mean_alpha[..., np.newaxis]
-    slope = np.linalg.solve(covariance, correlation[..., np.newaxis])[..., 0]
+    red, green, blue = (correlation[..., channel] for channel in range(3))
+    # Cofactors of the symmetric 3 x 3 covariance: its inverse, written out.
+    c_rr, c_rg, c_rb = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+    c_gg, c_gb, c_bb = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
+    determinant = rr * c_rr + rg * c_rg + rb * c_rb
+    slope = np.dstack(
+        [
+            (c_rr * red + c_rg * green + c_rb * blue) / determinant,
+            (c_rg * red + c_gg * green + c_gb * blue) / determinant,
+            (c_rb * red + c_gb * green + c_bb * blue) / determinant,
+        ]
+    )
     return _mean(slope.astype(np.float32))
 
 
-def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mean(values: Map) -> Map:
     side = 2 * _RADIUS + 1
-    mean: NDArray[np.float32] = cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT)
+    mean: Map = cv2.blur(values, (side, side), borderType=cv2.BORDER_REFLECT)
     return mean
-
-
-def _enlarge(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    larger: NDArray[np.float32] = cv2.resize(
-        values, (size[1], size[0]), interpolation=cv2.INTER_LINEAR
-    )
-    return larger.reshape(size)

@@ -22,7 +22,8 @@ def test_the_objective_chooses_the_type() -> None:
     [
         ({"kept_features": 1}, "stage: unknown key 'kept_features'"),
         ({"objective": "denoise"}, "unknown key 'distinct_batches'"),
-        ({"objective": "refine", "start_from": None}, "'start_from' is None"),
+        ({"start_from": None}, "'start_from' is None"),
+        ({"objective": "refine"}, "unknown key 'distinct_batches'"),
         ({"objective": "guess"}, "'objective' is 'guess': choose of denoise, matting"),
         ({"objective": ["matting"]}, "choose of denoise, matting"),
     ],

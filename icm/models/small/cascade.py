@@ -1,25 +1,33 @@
-"""Sharpening alpha from the network's size to the picture's, doubling the size at each step."""
+"""Alpha from the network's size to the picture's, with the detail refiner where it is unknown.
+
+The refiner works once, at the picture's own size or at `longest`, on tiles along the unknown band;
+a larger picture is reached by guided filtering from there. Time grows with the band.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from icm.finishing.full_resolution import full_resolution_alpha
+from icm.finishing.back_projection import back_projected
+from icm.finishing.full_resolution import band_of, full_resolution_alpha, nearest
+from icm.finishing.hints import fitted, hints_of
+from icm.finishing.tiles import Tile, tiles_of
 from icm.images import Picture, resize
 from icm.models.small.refiner import DetailRefiner
 
-STEP = 2.0  # a step enlarges at most so much: what the refiner was trained on
-SURE = 0.02  # alpha closer to 0 or 1 than this is taken as exactly that
-MARGIN = 32  # pixels around the unsure region that the refiner gets too
+TILE = 112  # pixels of a side that a tile answers for
+MARGIN = 8  # pixels that it sees beyond; twice as many measure no better
+AT_ONCE = 8  # tiles in one pass
+OPEN = 4.0  # a gate a quarter open trusts back-projection fully, a closed one not at all
+BARELY_LARGER = 1.3  # than `longest`: such pictures are refined at their own size
+
+Map = NDArray[np.float32]
 
 
-def refine_alpha(
-    refiner: DetailRefiner, alpha: NDArray[np.float32], picture: Picture, *, longest: int
-) -> NDArray[np.float32]:
-    """Alpha at the picture's size, its edges found again at every scale up to `longest`.
+def refine_alpha(refiner: DetailRefiner, alpha: Map, picture: Picture, *, longest: int) -> Map:
+    """Alpha at the picture's size.
 
     Args:
         refiner: on the device and under the autocast that the caller has chosen.
@@ -28,57 +36,71 @@ def refine_alpha(
         longest: side in pixels up to which the refiner is used; guided filtering does the rest.
 
     Returns:
-        float32 in [0, 1] at the picture's size.
+        float32 in [0, 1] at the picture's size; 0 or 1 outside the unknown band.
     """
-    for size in refinement_sizes(alpha.shape, picture.size, longest):
-        alpha = _refined(refiner, resize(alpha, size), picture.at(size))
-    if alpha.shape != picture.size:
+    size = refined_size(picture.size, max(longest, *alpha.shape))
+    alpha = _refined(refiner, alpha, picture.at(size))
+    if size != picture.size:
         return full_resolution_alpha(alpha, picture.rgb)
     return alpha
 
 
-def refinement_sizes(
-    found: tuple[int, ...], full: tuple[int, int], longest: int
-) -> list[tuple[int, int]]:
-    """Sizes of the steps, each at most twice the one before; at least one, the last one final."""
-    side = max(found)
-    final = min(max(full), max(longest, side))
-    sides: list[float] = []
-    while not sides or sides[-1] < final:
-        sides.append(min(final, STEP * (sides[-1] if sides else side)))
-    scales = [length / max(full) for length in sides]
-    return [(max(1, round(full[0] * s)), max(1, round(full[1] * s))) for s in scales]
+def refined_size(full: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Height and width at which the refiner works: the picture's own, unless it is much larger."""
+    if max(full) <= BARELY_LARGER * longest:
+        return full
+    scale = longest / max(full)
+    return max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
 
 
-def _refined(
-    refiner: DetailRefiner, alpha: NDArray[np.float32], image: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """One step: only the part of the picture where alpha is not sure is refined."""
-    unsure = (alpha > SURE) & (alpha < 1 - SURE)
-    result = _stretched(alpha)
-    if not unsure.any():
+def _refined(refiner: DetailRefiner, alpha: Map, image: Map) -> Map:
+    size = image.shape[:2]
+    band = band_of(alpha)
+    result = nearest(band.inside, size).astype(np.float32)
+    unknown = nearest(band.unknown, size)
+    if not unknown.any():
         return result
-    window = _window(unsure)
+    known = fitted(alpha, resize(image, alpha.shape[:2]))
+    tiles = list(tiles_of(unknown, TILE, margin=MARGIN))
+    found = np.zeros((*size, 2), np.float32)
+    weights = np.zeros((*size, 1), np.float32)
+    for first in range(0, len(tiles), AT_ONCE):
+        some = tiles[first : first + AT_ONCE]
+        for tile, piece in zip(some, _tiles(refiner, some, known, image), strict=True):
+            weight = _weight(*piece.shape[:2])
+            found[tile.window] += weight * piece
+            weights[tile.window] += weight
+    np.divide(found, weights, out=found, where=weights > 0)
+    np.copyto(result, found[..., 0], where=unknown > 0)
+    if min(size[0] / alpha.shape[0], size[1] / alpha.shape[1]) <= 1:
+        return result
+    trust = np.minimum(found[..., 1] * OPEN, 1) * (unknown > 0)
+    return back_projected(result, alpha, trust)
+
+
+def _tiles(refiner: DetailRefiner, tiles: list[Tile], known: Map, image: Map) -> Map:
+    """The refiner's alpha and gate of tiles of one size: n h w 2."""
+    images = np.stack([image[tile.window] for tile in tiles])
+    size = image.shape[:2]
+    hints = np.stack(
+        [hints_of(known, piece, tile, size) for piece, tile in zip(images, tiles, strict=True)]
+    )
     device = next(refiner.parameters()).device
-    image_b3hw = torch.from_numpy(np.ascontiguousarray(image[window].transpose(2, 0, 1)))[None]
-    coarse_b1hw = torch.from_numpy(np.ascontiguousarray(alpha[window]))[None, None]
-    logit_b1hw: Tensor = refiner(image_b3hw.to(device), coarse_b1hw.to(device))
-    sharp = logit_b1hw.float().sigmoid()[0, 0].cpu().numpy()
-    result[window] = _stretched(sharp)
-    return result
+    image_b3hw, hints_b5hw = (
+        torch.from_numpy(values).permute(0, 3, 1, 2).to(device) for values in (images, hints)
+    )
+    found = refiner(image_b3hw, hints_b5hw)
+    both_b2hw = torch.cat([found.alpha, found.gate], dim=1).cpu()
+    return both_b2hw.permute(0, 2, 3, 1).numpy()
 
 
-def _stretched(alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Alpha with what is nearly 0 or 1 made exactly so."""
-    result: NDArray[np.float32] = np.clip((alpha - SURE) / (1 - 2 * SURE), 0, 1)
-    return result
+def _weight(height: int, width: int) -> Map:
+    """Of a tile's pixels where tiles overlap, h w 1: the nearer to its border, the less; not 0."""
+    rows, columns = (_ramp(length) for length in (height, width))
+    return np.asarray(rows[:, np.newaxis] * columns, np.float32)[..., np.newaxis]
 
 
-def _window(unsure: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The box about all unsure pixels, with a margin, within the picture."""
-    slices = []
-    for axis in (1, 0):
-        where = np.flatnonzero(unsure.any(axis=axis))
-        first, last = int(where[0]) - MARGIN, int(where[-1]) + 1 + MARGIN
-        slices.append(slice(max(0, first), min(unsure.shape[1 - axis], last)))
-    return slices[0], slices[1]
+def _ramp(length: int) -> Map:
+    place = np.arange(length) + 0.5
+    reach = np.minimum(place, length - place) / (2 * MARGIN)
+    return np.asarray(np.minimum(reach, 1), np.float32)

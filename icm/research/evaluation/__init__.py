@@ -3,6 +3,7 @@
 from icm.research.evaluation.averages import Averages, averaged
 from icm.research.evaluation.benchmarks import has_trimaps, is_benchmark, read_benchmark
 from icm.research.evaluation.colour_model import ColourModel
+from icm.research.evaluation.edges import REFERENCE, edge_groups
 from icm.research.evaluation.groups import AbsentPair, Group, Member, Sample, selected
 from icm.research.evaluation.held_out import held_out_groups
 from icm.research.evaluation.network import ConstantGuidance, NetworkPredictor
@@ -17,6 +18,7 @@ from icm.research.evaluation.validation import ValidationSet, read_validation
 
 __all__ = [
     "PUBLISHED",
+    "REFERENCE",
     "AbsentPair",
     "Averages",
     "ColourModel",
@@ -38,6 +40,7 @@ __all__ = [
     "averaged",
     "choose",
     "draw_sheet",
+    "edge_groups",
     "has_trimaps",
     "held_out_groups",
     "is_benchmark",

@@ -54,6 +54,15 @@ def mean_of(many: Iterable[Mapping[str, float]]) -> Measures:
     return {name: sum(found) / len(found) for name, found in values.items()}
 
 
+def worst_of(scores: Sequence[Score]) -> Measures:
+    """Highest value of each measure over all scores: the worst where lower is better."""
+    worst: Measures = {}
+    for score in scores:
+        for name, value in score.measures.items():
+            worst[name] = max(value, worst.get(name, value))
+    return worst
+
+
 def _split(scores: Sequence[Score], key: Callable[[Score], str]) -> dict[str, list[Score]]:
     parts: dict[str, list[Score]] = {}
     for score in scores:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from icm.research.metrics import agreement, alpha_errors
 JUDGED_PRESENT = "judged_present"
 CONFIDENCE = "confidence"
 MEAN_ALPHA = "mean_alpha"
+Measure = Callable[[Estimate, Sample], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def present_scores(
     for group in map(cached, groups):
         chosen = range(len(group.members))[:most_references]
         for index, fitted in _fitted_members(predictor, group, chosen):
-            yield from _others(fitted, group, index, group.members[index].name)
+            yield from others_of(fitted, group, index, group.members[index].name)
 
 
 def round_scores(
@@ -62,7 +63,7 @@ def round_scores(
         generator = np.random.default_rng([seed, position])
         drawn = [int(generator.integers(len(group.members))) for _ in range(rounds)]
         for index, fitted in _fitted_members(predictor, group, drawn):
-            yield from _others(fitted, group, index, group.members[index].name)
+            yield from others_of(fitted, group, index, group.members[index].name)
 
 
 def wrong_scores(
@@ -79,7 +80,7 @@ def wrong_scores(
             if drawn is not None:
                 other, member = drawn
                 fitted = predictor.fit([member.read().marked])
-                yield from _others(fitted, group, index, f"{other.name}: {member.name}")
+                yield from others_of(fitted, group, index, f"{other.name}: {member.name}")
 
 
 def absent_scores(predictor: Predictor, pairs: Sequence[AbsentPair]) -> Iterator[Score]:
@@ -109,13 +110,18 @@ def measures_of(estimate: Estimate, sample: Sample, *, soft: bool) -> dict[str, 
     return measures | _verdict(estimate)
 
 
-def _others(fitted: Fitted, group: Group, index: int, reference: str) -> Iterator[Score]:
-    """Scores of all members but the one at `index`."""
+def others_of(
+    fitted: Fitted, group: Group, index: int, reference: str, measure: Measure | None = None
+) -> Iterator[Score]:
+    """Scores of all members but the one at `index`; all measures, or those of `measure`."""
     for number, member in enumerate(group.members):
         if number != index:
             sample = member.read()
             estimate = _checked(fitted(sample.image), sample, member.name)
-            measures = measures_of(estimate, sample, soft=group.soft)
+            if measure is None:
+                measures = measures_of(estimate, sample, soft=group.soft)
+            else:
+                measures = measure(estimate, sample)
             yield Score(group.set_name, group.name, reference, member.name, measures)
 
 

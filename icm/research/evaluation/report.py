@@ -6,11 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from icm.images import written_aside
 from icm.research.evaluation.averages import Averages, Measures
+from icm.research.evaluation.edges import RELATIVE
 from icm.research.evaluation.presence import Presence, presence_table
 from icm.research.evaluation.protocol import Score
 from icm.research.evaluation.published_numbers import PUBLISHED, published_table
@@ -32,6 +33,7 @@ HEADINGS = {  # measure: heading and decimals; regions are part of the heading
     "unknown.grad": ("Grad, unknown", 2),
     "unknown.conn": ("Conn, unknown", 2),
     "unknown.conn_published": ("Conn (published), unknown", 2),
+    RELATIVE: ("SAD / guided", 3),
     "judged_present": ("judged present", 3),
     "confidence": ("confidence", 3),
     "mean_alpha": ("mean alpha", 4),
@@ -53,16 +55,19 @@ class Part:
     """Averages of one part of the protocol.
 
     Attributes:
-        name: `present`, `wrong`, `absent` or `held_out`.
+        name: `present`, `wrong`, `absent`, `held_out`, `finishing` or `edges`.
         title: heading.
         note: what is averaged, and how.
         rows: averages by predictor.
+        worst: by predictor, the highest value of each measure over all pairs; empty where higher
+            is not worse.
     """
 
     name: str
     title: str
     note: str
     rows: dict[str, Averages]
+    worst: dict[str, Measures] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,8 @@ def overview(part: Part) -> Table:
         if len(averages.sets) > 1:
             lines.append((predictor, "mean over sets", averages.mean))
         lines.append((predictor, f"all {averages.pairs} pairs", averages.per_pair))
+        if predictor in part.worst:
+            lines.append((predictor, "worst pair", part.worst[predictor]))
     names = _present(measures for _, _, measures in lines)
     columns = ("row", "set", *(HEADINGS[name][0] for name in names))
     rows = tuple((row, name, *_cells(measures, names)) for row, name, measures in lines)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from icm.research.evaluation.averages import averaged
+from icm.images import Picture
+from icm.research.evaluation.averages import averaged, worst_of
+from icm.research.evaluation.edges import ENLARGED, LONGEST, Enlarge, edge_scores, oracle_scores
 from icm.research.evaluation.groups import AbsentPair, Group
 from icm.research.evaluation.predictor import Predictor
 from icm.research.evaluation.protocol import (
@@ -19,6 +21,7 @@ from icm.research.evaluation.protocol import (
 from icm.research.evaluation.report import Part
 
 Scores = dict[tuple[str, str], list[Score]]
+ORACLE = "finishing"
 Advance = Callable[[str], None]
 
 
@@ -31,6 +34,10 @@ class Plan:
         present: run them with their own references.
         absent: pairs without the object.
         held_out: composites with true alpha.
+        edges: pictures that edges are judged on, end to end.
+        finished: those that finishing alone is judged on.
+        finishing: ways to bring alpha to full size, by name; empty: finishing alone is not run.
+        size_of: height and width at which the network sees a picture.
         pool: groups that wrong references are drawn from; empty: none are run.
         most_references: of each group; None takes each member in turn.
         rounds: None, or the number of random references of each group, averaged.
@@ -41,6 +48,10 @@ class Plan:
     present: bool = True
     absent: tuple[AbsentPair, ...] = ()
     held_out: tuple[Group, ...] = ()
+    edges: tuple[Group, ...] = ()
+    finished: tuple[Group, ...] = ()
+    finishing: Mapping[str, Enlarge] = field(default_factory=dict)
+    size_of: Callable[[Picture], tuple[int, int]] | None = None
     pool: tuple[Group, ...] = ()
     most_references: int | None = None
     rounds: int | None = None
@@ -55,8 +66,10 @@ class Plan:
         else:
             present = sum(self.rounds * (len(group.members) - 1) for group in self.groups)
         wrong = pair_count(self.groups, self.most_references) if self.pool else 0
-        once = present + len(self.absent) + pair_count(self.held_out, None)
-        return sum(once + (wrong if predictor.uses_reference else 0) for predictor in predictors)
+        held_out = pair_count(self.held_out, None) + pair_count(self.edges, None)
+        once = present + len(self.absent) + held_out
+        alone = sum(len(group.members) for group in self.finished) * len(self.finishing)
+        return alone + sum(once + (wrong if each.uses_reference else 0) for each in predictors)
 
 
 def run(
@@ -76,7 +89,11 @@ def run(
         InputError: a picture cannot be used.
     """
     scores: Scores = {}
-    for part in ("present", "wrong", "absent", "held_out"):
+    if plan.size_of is not None and plan.finishing:
+        for name, score in oracle_scores(plan.finishing, plan.size_of, plan.finished):
+            scores.setdefault((ORACLE, name), []).append(score)
+            advance(f"{name}: {score.target}")
+    for part in ("present", "wrong", "absent", "held_out", "edges"):
         for predictor in predictors:
             found = []
             for score in _scores(part, plan, predictor):
@@ -88,7 +105,12 @@ def run(
     for name, (title, note) in _headings(plan).items():
         rows = {row: averaged(many) for (part, row), many in scores.items() if part == name}
         if rows:
-            parts.append(Part(name, title, note, rows))
+            worst = {
+                row: worst_of(many)
+                for (part, row), many in scores.items()
+                if part == ORACLE == name
+            }
+            parts.append(Part(name, title, note, rows, worst))
     return tuple(parts), scores
 
 
@@ -99,11 +121,12 @@ def _scores(part: str, plan: Plan, predictor: Predictor) -> Iterator[Score]:
         return present_scores(predictor, plan.groups, plan.most_references)
     if part == "wrong" and plan.pool and predictor.uses_reference:
         return wrong_scores(predictor, plan.groups, plan.pool, plan.most_references, plan.seed)
-    if part == "absent":
-        return absent_scores(predictor, plan.absent)
-    if part == "held_out":
-        return present_scores(predictor, plan.held_out)
-    return iter(())
+    others = {
+        "absent": lambda: absent_scores(predictor, plan.absent),
+        "held_out": lambda: present_scores(predictor, plan.held_out),
+        "edges": lambda: edge_scores(predictor, plan.edges),
+    }
+    return others[part]() if part in others else iter(())
 
 
 def _headings(plan: Plan) -> dict[str, tuple[str, str]]:
@@ -130,5 +153,15 @@ def _headings(plan: Plan) -> dict[str, tuple[str, str]]:
             "Held-back composites",
             "Cut-outs and backgrounds that were kept from training, true alpha; two composites of "
             "each cut-out, each in turn the reference.",
+        ),
+        ORACLE: (
+            "Edges: finishing alone",
+            f"Held-back cut-outs (enlarged {ENLARGED:g} times) and made-up objects on pictures of "
+            f"{LONGEST} pixels. Their true alpha is averaged down to the network's size and "
+            "brought back. Relative: SAD over the guided filter's on the same picture.",
+        ),
+        "edges": (
+            "Edges: end to end",
+            "The same pictures; of the two pictures of an object each in turn is the reference.",
         ),
     }

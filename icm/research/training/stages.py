@@ -92,6 +92,11 @@ def train(
     store = out.parent / "cache" if cache is None else cache
     with context.accelerator.main_process_first():  # which decodes the pictures for the others
         model, stage = _prepared(config, data, store, context, workers)
+        if validate is not None and stage.matting is None:
+            raise ConfigError(
+                f"objective '{config.objective}' can only be validated with start_from: the "
+                "weights of the model whose mattes are measured"
+            )
         if stage.matting is not None:
             stage = replace(stage, samples=sample_pairs(config, data, store))
     if context.is_main:
@@ -189,12 +194,15 @@ def _small(config: TrainingConfig, context: DistributedContext) -> tuple[Matting
 def _refining(
     config: RefinerTraining, data: Path, cache: Path, context: DistributedContext, workers: int
 ) -> Prepared:
-    """A refiner with random weights, and the stage that trains it on a frozen model."""
+    """A refiner with random weights; mattes of the model in `start_from` show what it does."""
+    refiner = DetailRefiner().to(context.device)
+    refiner = refiner.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stub lacks it
+    stage = refining_stage(refiner, config, data, cache, context=context, workers=workers)
+    if config.start_from is None:
+        return refiner, stage
     frozen, about = untrained(config)
     _start(frozen, Path(config.start_from))
     frozen = frozen.to(context.device).eval().requires_grad_(False)
-    refiner = DetailRefiner().to(context.device).train()
-    stage = refining_stage(refiner, frozen, config, data, cache, context=context, workers=workers)
     matting = preview(frozen, about, config, context.device, refiner)
     return refiner, replace(stage, matting=matting)
 

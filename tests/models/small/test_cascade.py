@@ -1,4 +1,4 @@
-"""Refinement in a cascade: sizes, alignment, and what is sure stays sure."""
+"""Refinement: sizes, tiles, alignment, and where the guided filter's answer stands."""
 
 from __future__ import annotations
 
@@ -6,14 +6,25 @@ import numpy as np
 import pytest
 import torch
 
+from icm.finishing import full_resolution_alpha
 from icm.images import Picture, resize
-from icm.models.small.cascade import refine_alpha, refinement_sizes
-from icm.models.small.refiner import DetailRefiner
+from icm.models.small.cascade import MARGIN, TILE, refine_alpha, refined_size
+from icm.models.small.refiner import Correction, DetailRefiner
 
 
-def identity() -> DetailRefiner:
-    """Without training it gives back what it gets."""
-    return DetailRefiner((4, 4, 4)).eval().requires_grad_(False)
+def as_if_trained() -> DetailRefiner:
+    torch.manual_seed(0)
+    refiner = DetailRefiner((4, 4, 4))
+    torch.nn.init.normal_(refiner.leave[1].weight, std=0.3)
+    return refiner.eval().requires_grad_(False)
+
+
+def shut() -> DetailRefiner:
+    """As if trained, and sure of nothing: its gate is closed."""
+    refiner = as_if_trained()
+    refiner.leave[1].weight[4:] = 0
+    refiner.leave[1].bias[4:] = -200
+    return refiner
 
 
 def painted(height: int, width: int) -> Picture:
@@ -22,24 +33,25 @@ def painted(height: int, width: int) -> Picture:
     return Picture(rgb)
 
 
+def speckled(height: int, width: int) -> Picture:
+    return Picture(np.random.default_rng(0).random((height, width, 3), dtype=np.float32))
+
+
 @pytest.mark.parametrize(
-    ("found", "full", "longest", "sizes"),
+    ("full", "longest", "size"),
     [
-        ((256, 256), (200, 200), 1024, [(200, 200)]),
-        ((256, 256), (500, 500), 1024, [(500, 500)]),
-        ((256, 256), (1000, 1000), 1024, [(512, 512), (1000, 1000)]),
-        ((176, 368), (3000, 6000), 1024, [(368, 736), (512, 1024)]),
-        ((256, 256), (1, 1), 1024, [(1, 1)]),
-        ((64, 64), (600, 3), 100, [(100, 1)]),
+        ((200, 200), 1024, (200, 200)),
+        ((1000, 1000), 1024, (1000, 1000)),
+        ((866, 1155), 1024, (866, 1155)),  # a megapixel of 4 : 3 is done at its own size
+        ((3000, 6000), 1024, (512, 1024)),
+        ((1, 1), 1024, (1, 1)),
+        ((600, 3), 100, (100, 1)),
     ],
 )
-def test_sizes_double_up_to_the_limit(
-    found: tuple[int, int],
-    full: tuple[int, int],
-    longest: int,
-    sizes: list[tuple[int, int]],
+def test_the_picture_s_own_size_up_to_the_limit(
+    full: tuple[int, int], longest: int, size: tuple[int, int]
 ) -> None:
-    assert refinement_sizes(found, full, longest) == sizes
+    assert refined_size(full, longest) == size
 
 
 @pytest.mark.parametrize("size", [(64, 64), (150, 90), (301, 517), (1, 1), (3, 400)])
@@ -47,20 +59,25 @@ def test_alpha_stays_where_it_is_at_any_size(size: tuple[int, int]) -> None:
     picture = painted(*size)
     small = resize(picture.rgb[..., 0], (48, 64))
     with torch.inference_mode():
-        alpha = refine_alpha(identity(), small, picture, longest=256)
+        alpha = refine_alpha(as_if_trained(), small, picture, longest=256)
     assert alpha.shape == size
     assert alpha.dtype == np.float32
     assert alpha.min() >= 0
     assert alpha.max() <= 1
-    true = picture.rgb[..., 0]
-    cell = max(size[0] / 48, size[1] / 64, 1)
-    moved = np.abs(alpha - true).sum()
-    assert moved <= 2 * cell * (size[0] + size[1])
+
+
+@pytest.mark.parametrize("size", [(200, 150), (333, 512), (40, 700)])
+def test_with_the_gate_closed_it_is_the_guided_filter(size: tuple[int, int]) -> None:
+    """Never worse than the guided filter where the refiner is unsure: the same alpha."""
+    picture = speckled(*size)
+    small = np.clip(resize(painted(*size).rgb[..., 0], (48, 64)) * 0.9 + 0.01, 0, 1)
+    alpha = refine_alpha(shut(), small, picture, longest=1024)
+    np.testing.assert_allclose(alpha, full_resolution_alpha(small, picture.rgb), atol=1e-6)
 
 
 def test_a_sure_alpha_is_exact_and_costs_no_pass() -> None:
     class Never(DetailRefiner):
-        def forward(self, image_b3hw: torch.Tensor, coarse_b1hw: torch.Tensor) -> torch.Tensor:
+        def forward(self, image_b3hw: torch.Tensor, hints_b5hw: torch.Tensor) -> Correction:
             raise AssertionError("nothing to refine")
 
     alpha = refine_alpha(
@@ -69,15 +86,43 @@ def test_a_sure_alpha_is_exact_and_costs_no_pass() -> None:
     assert (alpha == 1).all()
 
 
-def test_only_the_unsure_box_is_looked_at() -> None:
+def test_only_tiles_with_something_unknown_are_looked_at() -> None:
     seen: list[torch.Size] = []
 
     class Watching(DetailRefiner):
-        def forward(self, image_b3hw: torch.Tensor, coarse_b1hw: torch.Tensor) -> torch.Tensor:
+        def forward(self, image_b3hw: torch.Tensor, hints_b5hw: torch.Tensor) -> Correction:
             seen.append(image_b3hw.shape)
-            return super().forward(image_b3hw, coarse_b1hw)
+            return super().forward(image_b3hw, hints_b5hw)
 
     small = np.zeros((256, 256), np.float32)
-    small[100:120, 30:60] = 0.5
-    refine_alpha(Watching((4, 4, 4)).requires_grad_(False), small, painted(256, 256), longest=256)
-    assert seen == [torch.Size((1, 3, 20 + 64, 60 + 32))]
+    small[100:108, 32:58] = 0.5
+    watching = Watching((4, 4, 4)).requires_grad_(False)
+    alpha = refine_alpha(watching, small, painted(1024, 1024), longest=1024)
+    side = TILE + 2 * MARGIN
+    assert seen == [torch.Size((2, 3, side, side))]  # row 3, columns 1 and 2 of the grid
+    assert not alpha[:380].any()
+    assert alpha[410, 180] > 0
+
+
+def test_tiles_leave_no_seams() -> None:
+    """Where neighbouring tiles meet, the answer is nearly that of one tile over both."""
+    picture = speckled(160, 400)
+    small = np.full((40, 100), 0.5, np.float32)
+    with torch.inference_mode():
+        tiled = refine_alpha(as_if_trained(), small, picture, longest=1024)
+        cut = Picture(picture.rgb[:, 64:224])
+        alone = refine_alpha(as_if_trained(), small[:, 16:56], cut, longest=1024)
+    middle = slice(MARGIN + 8, -MARGIN - 8)
+    difference = np.abs(tiled[:, 64:224] - alone)[middle, middle]
+    assert difference.mean() < 0.01
+    assert np.abs(tiled - 0.5).mean() > 0.02  # it does something
+
+
+def test_the_same_bytes_again() -> None:
+    picture = speckled(300, 420)
+    small = resize(painted(300, 420).rgb[..., 0], (48, 64))
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        once, again = (
+            refine_alpha(as_if_trained(), small, picture, longest=1024) for _ in range(2)
+        )
+    assert once.tobytes() == again.tobytes()

@@ -208,19 +208,47 @@ def test_the_presence_head_needs_a_model_and_a_number_of_batches(
     assert "distinct_batches" in capsys.readouterr().err
 
 
-def test_the_refiner_learns_on_what_a_frozen_model_gives(
+REFINING = (
+    "objective=refine",
+    "edges.window=96",
+    "edges.crop=48",
+    "edges.windows=2",
+    "edges.shares={cutout: 1, fur: 0, hair: 0, leaves: 0, lattice: 0, transparent: 0}",
+)
+
+
+def test_the_refiner_learns_to_be_better_than_the_guided_filter(
     stage: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "refiner"
+    more = ("steps=60", "batch=4", "log_every=20", "learning_rate=0.002", "edges.exact=1")
+    assert run(stage, tiny_root, out, *REFINING, *more) == 0
+    rows = curve(out)
+    assert rows[-1]["step"] == 60
+    gains = [(row["before"] - row["error"]) / row["before"] for row in rows]
+    assert gains[-1] > 0.05
+    assert gains[-1] > gains[0]
+
+
+def test_a_refiner_shows_mattes_of_the_model_it_is_given(
+    stage: Path,
+    tiny_root: Path,
+    tmp_path: Path,
+    validation_folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     matting, refiner = tmp_path / "matting", tmp_path / "refiner"
     assert run(stage, tiny_root, matting, "steps=2", "save_every=2") == 0
     before = load_file(matting / "weights.safetensors")
     start = f"start_from={matting / 'weights.safetensors'}"
-    refining = ["objective=refine", start, "steps=60", "log_every=20", "learning_rate=0.002"]
-    assert run(stage, tiny_root, refiner, *refining) == 0
-    rows = curve(refiner)
-    assert rows[-1]["step"] == 60
-    gains = [row["before"] - row["error"] for row in rows]
-    assert gains[-1] > max(gains[0], 0)
+    few = ("steps=2", "sample_every=1", "samples=1")
+    assert run(stage, tiny_root, refiner, *REFINING, *few, start) == 0
+    assert list((refiner / "samples").iterdir())
     after = load_file(matting / "weights.safetensors")
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert run(stage, tiny_root, tmp_path / "none", "objective=refine") == 2
+
+    words = ["train", "--config", str(stage), "--data", str(tiny_root), "-o", str(tmp_path / "v")]
+    sets = [word for override in REFINING for word in ("--set", override)]
+    capsys.readouterr()
+    assert main([*words, *sets, "--validation", str(validation_folder), "--workers", "0"]) == 2
+    assert "start_from" in capsys.readouterr().err

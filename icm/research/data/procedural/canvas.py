@@ -14,7 +14,8 @@ Plane = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 FINER = 4  # samples to a pixel's side
-LARGEST_SIDE = 144  # of the finished sprite, in pixels
+LARGEST_SIDE = 144  # of a sprite for the pairs, in pixels; those that show edges are larger
+SUBSAMPLE_BITS = 3  # of the fraction of a sample at which fine strokes are placed
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Canvas:
     @classmethod
     def empty(cls, side: int, reach: float, finer: int = FINER) -> Canvas:
         """A canvas for a sprite of this many pixels."""
-        samples = min(side, LARGEST_SIDE) * finer
+        samples = side * finer
         return cls(
             np.zeros((samples, samples, 3), np.uint8),
             np.zeros((samples, samples), np.uint8),
@@ -64,6 +65,13 @@ class Canvas:
         corners = list(self.samples(lines_kn2))
         cv2.polylines(self.colours, corners, False, _scalar(colour_3), width)
         cv2.polylines(self.cover, corners, False, 255, width)
+
+    def fine_strokes(self, lines_kn2: Floats, width: int, colour_3: Floats) -> None:
+        """Draws k open lines, placed and smoothed below the sample: hair needs no more samples."""
+        scale = self.colours.shape[0] / (2 * self.reach) * 2**SUBSAMPLE_BITS
+        corners = list(np.asarray(np.round((lines_kn2 + self.reach) * scale), np.int32))
+        for plane, value in ((self.colours, _scalar(colour_3)), (self.cover, 255)):
+            cv2.polylines(plane, corners, False, value, width, cv2.LINE_AA, SUBSAMPLE_BITS)
 
     def sprite(self) -> Sprite:
         """The finished picture, without its empty border."""

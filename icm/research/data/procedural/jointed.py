@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from icm.research.data.compositing import Sprite
-from icm.research.data.procedural.canvas import Canvas
+from icm.research.data.procedural.canvas import LARGEST_SIDE, Canvas
 from icm.research.data.procedural.material import (
     Light,
     Material,
@@ -82,7 +82,7 @@ class Jointed:
     def view(self, rng: Generator) -> Sprite:
         """The object in a new pose, limbs swung, under new light."""
         turn, light = draw_turn(rng), draw_light(rng)
-        canvas = Canvas.empty(self.side, REACH, FINER)
+        canvas = Canvas.empty(min(self.side, LARGEST_SIDE), REACH, FINER)
         nearest = np.full(canvas.cover.shape, -np.inf, np.float32)
         for part in self.parts:
             self._draw(_swung(part, self.swing, rng), turn, light, canvas, nearest)

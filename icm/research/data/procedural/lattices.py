@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from icm.research.data.compositing import Sprite
-from icm.research.data.procedural.canvas import Canvas
+from icm.research.data.procedural.canvas import LARGEST_SIDE, Canvas
 from icm.research.data.procedural.material import draw_light, draw_palette, draw_turn
 
 Plane = NDArray[np.uint8]
@@ -28,12 +28,14 @@ class Lattice:
         colours_w3: colour of each wire, in [0, 1].
         width: width of the wires, in object units.
         side: pixels of its views.
+        largest: more pixels than this a view never has.
     """
 
     wires: tuple[Floats, ...]
     colours_w3: Floats
     width: float
     side: int
+    largest: int = LARGEST_SIDE
 
     def view(self, rng: Generator) -> Sprite:
         """The object turned, twisted a little, under new light; near wires cover far ones."""
@@ -51,7 +53,7 @@ class Lattice:
             depth = points[1:, 2:] * np.float32(0.18) + np.float32(0.82)
             colours.append(lit * depth)
         pieces, paints = np.concatenate(segments), np.concatenate(colours)
-        canvas = Canvas.empty(self.side, REACH)
+        canvas = Canvas.empty(min(self.side, self.largest), REACH)
         width = canvas.width(self.width)
         for number in np.argsort(pieces[:, :, 2].mean(1)):
             canvas.strokes(pieces[number : number + 1, :, :2], width, paints[number])

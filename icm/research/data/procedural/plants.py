@@ -9,7 +9,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from icm.research.data.compositing import Sprite
-from icm.research.data.procedural.canvas import Canvas
+from icm.research.data.procedural.canvas import LARGEST_SIDE, Canvas
 from icm.research.data.procedural.material import Light, draw_light, draw_palette, draw_turn
 
 Plane = NDArray[np.uint8]
@@ -62,7 +62,7 @@ class Plant:
         """The plant from another side, in another wind, under another light."""
         turn, light = draw_turn(rng, 180.0), draw_light(rng)
         wind = np.asarray(rng.uniform(-0.22, 0.22, 2), np.float32)
-        canvas = Canvas.empty(self.side, REACH)
+        canvas = Canvas.empty(min(self.side, LARGEST_SIDE), REACH)
         pieces: list[tuple[float, Floats, Floats, bool]] = []
         for stem in self.stems:
             points = _sway(stem, wind) @ turn.T

@@ -25,6 +25,7 @@ OUTER = 1.8  # half the side of the drawing plane, in radii
 BASE = 0.75  # radius without bumps
 FINER = 3  # samples of the outline to a pixel's side
 SOLVE_SIDE = 96
+COARSER = 3  # a large view is solved on a grid that many times coarser
 SOLVE_STEPS = 6
 
 
@@ -73,7 +74,7 @@ class Body:
         coarse grid; the outline is then sampled finely.
         """
         to_object = np.asarray(turn_33 / self.stretch_3, np.float32)
-        gap, depth = self._solve(to_object, min(side, SOLVE_SIDE))
+        gap, depth = self._solve(to_object, min(side, max(SOLVE_SIDE, side // COARSER)))
         fine = cv2.resize(gap, (side * FINER, side * FINER), interpolation=cv2.INTER_CUBIC)
         coverage = cv2.resize(
             (fine > 0).astype(np.float32), (side, side), interpolation=cv2.INTER_AREA

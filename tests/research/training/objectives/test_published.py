@@ -85,7 +85,7 @@ def test_calls_that_cannot_work_are_refused(
 ) -> None:
     for override, words in (
         ("pairs.size=64", "pairs.size is 64"),
-        ("model=small", "of kind 'small'"),
+        ("model=small_diffusion", "of kind 'small'"),
         ("distinct_batches=null", None),
     ):
         overrides = [override, *([] if words else ["kept_features=1"])]

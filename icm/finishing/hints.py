@@ -1,0 +1,46 @@
+"""What the detail refiner is told beside the picture: the network's alpha and two guesses.
+
+The guesses, by guided filtering and by the colour line, are fitted once at the network's size and
+evaluated on the pixels of a tile.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icm.finishing.colour_line import colour_line, on_line
+from icm.finishing.full_resolution import evaluated, guided_fit
+from icm.finishing.tiles import Tile, enlarged
+
+Map = NDArray[np.float32]
+
+
+def fitted(alpha: Map, small: Map) -> Map:
+    """All that is known at the network's size.
+
+    Args:
+        alpha: h w in [0, 1], the network's, of the whole picture.
+        small: h w 3 in [0, 1], the picture at that size.
+
+    Returns:
+        h w 11: alpha, the guided filter's slope and offset, both ends of the colour line.
+    """
+    return np.dstack([alpha, guided_fit(alpha, small), colour_line(alpha, small)])
+
+
+def hints_of(fitted_hwc: Map, image: Map, tile: Tile, size: tuple[int, int]) -> Map:
+    """The hints of a tile.
+
+    Args:
+        fitted_hwc: of the whole picture.
+        image: h w 3 in [0, 1], the tile's pixels.
+        tile: where they lie.
+        size: of the whole picture.
+
+    Returns:
+        h w 5 in [0, 1], in the order of `icm.models.small.refiner.HINTS`.
+    """
+    large = enlarged(fitted_hwc, tile, size)
+    guided = evaluated(large[..., 1:5], image)
+    return np.dstack([large[..., 0], guided, on_line(large[..., 5:], image)])

@@ -208,8 +208,9 @@ def test_evidence_is_added_to_the_prior_and_to_every_pass(backbone: JointBackbon
     target, shown = features(backbone, 0), example(backbone, 1)
     maps, reference = encoder_maps(target), network.marked([shown])
     evidence = torch.linspace(-2, 2, 96).reshape(1, 1, 8, 12).repeat(2, 1, 1, 1)
-    plain = network(maps, target.image_b3hw, reference)
-    added = network(maps, target.image_b3hw, reference, evidence_b1hw=evidence)
+    start = network.begin(maps, target.image_b3hw, reference)
+    plain = network.refine(start)
+    added = network.refine(start, evidence_b1hw=evidence)
     assert torch.allclose(added.logit_b1hw, plain.logit_b1hw + evidence, atol=1e-5)
     assert torch.equal(added.present_b, plain.present_b)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL, PYTHON = ("sh", "console"), ("python",)
-SHOWN = ("text", "yaml", "json", "csv", "mermaid", "bibtex")
+SHOWN = ("text", "yaml", "json", "csv", "mermaid", "bibtex", "nginx")
 NOT_RUN, SERVES = "no-run", "serves"
 _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<code>.*?)^(?P=indent)```$", re.M | re.S

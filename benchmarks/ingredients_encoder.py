@@ -26,7 +26,7 @@ from icm.config.training import EncoderTraining, load_training
 from icm.research.bench.stages import machine
 from icm.research.training.stages import train
 
-CONFIG = Path(__file__).resolve().parents[1] / "configs" / "train_encoder.yaml"
+CONFIG = Path(__file__).resolve().parents[1] / "configs" / "train_encoder_1.yaml"
 DENOISER = {"kind": "small", "channels": [16, 16, 32], "head_width": 16}  # which nothing reads
 DIFFUSION = {"kind": "small", "width": 16, "decoder_width": 32, "passes": 1}
 

@@ -185,7 +185,7 @@ def test_unlabelled_targets_teach_presence_only() -> None:
 
 
 def test_the_stage_s_own_file_is_valid() -> None:
-    path = Path(__file__).parents[4] / "configs" / "train_encoder.yaml"
+    path = Path(__file__).parents[4] / "configs" / "train_encoder_1.yaml"
     config = parse_training(yaml.safe_load(path.read_text()), source=str(path))
     assert isinstance(config, EncoderTraining)
     assert json.loads(config.model_dump_json())["mismatched"] == 0.14

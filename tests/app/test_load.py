@@ -47,7 +47,7 @@ def visit_once(page, number: int) -> None:
     someone.call("start")
     someone.call("follow")
     archive = zipfile.ZipFile(io.BytesIO(someone.get("results.zip").content))
-    assert len(archive.namelist()) == 3 * PICTURES
+    assert len(archive.namelist()) == 3 * PICTURES + 1  # and the report
     for picture in range(PICTURES):
         cutout = Image.open(archive.open(f"{number}-{picture}.cutout.png"))
         assert cutout.size == (40 + picture, 40 + number)  # no other picture has this size

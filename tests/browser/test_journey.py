@@ -101,7 +101,7 @@ def test_from_upload_to_zip(visit, served, tmp_path) -> None:
     waiting.value.save_as(path)
     archive = zipfile.ZipFile(path)
     assert archive.testzip() is None
-    assert len(archive.namelist()) == 12
+    assert len(archive.namelist()) == 13  # three of each picture, and the report
     visitor = visitor_of(page, served)
     matting = served.desk.models.matting("small")
     reference = reference_of(visitor, matting)

@@ -7,9 +7,11 @@ import io
 import secrets
 import threading
 import zlib
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -28,6 +30,12 @@ from tests.app.pictures import disc, disc_mask, encoded
 from tests.app.serving import QUICK, running, until
 
 PICTURE = encoded(disc())
+
+
+def in_a_thread(scenario: Coroutine[Any, Any, Any]) -> Any:
+    """The scenario's result; the browser tests leave a running event loop in the main thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, scenario).result()
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +166,7 @@ def test_a_batch_takes_as_many_as_the_page(small, tmp_path) -> None:
     given = {"path": str(served / "a.png"), "meta": {"_type": "gradio.FileData"}}
     before = len(list(small.desk.registry.loose.iterdir()))
     answer = httpx.post(
-        f"{small.url}/gradio_api/call/batch", json={"data": [[given] * 4, given, given, ""]}
+        f"{small.url}/gradio_api/call/batch", json={"data": [[given] * 4, given, given, "", "keep"]}
     )
     event = answer.json()["event_id"]
     with httpx.stream("GET", f"{small.url}/gradio_api/call/batch/{event}", timeout=60) as stream:
@@ -178,11 +186,11 @@ def test_a_batch_ends_when_its_caller_has_gone(small, tmp_path, monkeypatch, gat
         fingerprint = matting.fingerprint
         reference = staticmethod(matting.reference)
 
-        def __call__(self, target, reference):
+        def __call__(self, target, reference, **options):
             seen.append(target)
             begun.set()
             gate.wait(60)
-            return matting(target, reference)
+            return matting(target, reference, **options)
 
     monkeypatch.setitem(small.desk.models._loaded, "small", Slow())
     served = small.desk.registry.served / "gone"
@@ -192,7 +200,7 @@ def test_a_batch_ends_when_its_caller_has_gone(small, tmp_path, monkeypatch, gat
     given = {"path": str(served / "a.png"), "meta": {"_type": "gradio.FileData"}}
     mask = {**given, "path": str(served / "mask.png")}
     answer = httpx.post(
-        f"{small.url}/gradio_api/call/batch", json={"data": [[given] * 3, given, mask, ""]}
+        f"{small.url}/gradio_api/call/batch", json={"data": [[given] * 3, given, mask, "", "keep"]}
     )
     event = answer.json()["event_id"]
     with httpx.stream("GET", f"{small.url}/gradio_api/call/batch/{event}", timeout=60) as stream:
@@ -300,7 +308,7 @@ def test_requests_at_a_time_are_bounded_for_each_client() -> None:
         await limits(scope_of("192.0.2.1"), receive, send)
         return codes
 
-    assert asyncio.run(scenario()) == [429]
+    assert in_a_thread(scenario()) == [429]
 
 
 def test_a_body_that_stands_still_is_given_up(monkeypatch) -> None:
@@ -324,7 +332,7 @@ def test_a_body_that_stands_still_is_given_up(monkeypatch) -> None:
         await limits(scope_of("192.0.2.1", "POST", "/icm/upload"), receive, send)
         return codes
 
-    assert asyncio.run(scenario()) == [408]
+    assert in_a_thread(scenario()) == [408]
 
 
 def png_of(width: int, height: int) -> bytes:

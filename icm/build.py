@@ -6,10 +6,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import nn
 
 from icm.backbones import Backbone
 from icm.backbones.denoiser import SmallBackbone
@@ -17,7 +16,7 @@ from icm.backbones.efficientnet_lite import EfficientNetLite2, converted
 from icm.backbones.joint import JointBackbone
 from icm.blocks.plugs import build_merge, build_refinement, build_stages
 from icm.config import load_config
-from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig
+from icm.config.blocks import DecoderConfig, FusionConfig
 from icm.config.diffusion import DiffusionBackboneConfig
 from icm.config.locate import bundled_config
 from icm.config.model import (
@@ -30,13 +29,14 @@ from icm.config.model import (
 )
 from icm.config.published import PublishedNetworkConfig
 from icm.config.results import Absent
-from icm.errors import ConfigError, DeviceError, WeightsError
+from icm.device import choose_device, choose_precision
+from icm.errors import ConfigError
+from icm.loading import load_weights, named_blocks
 from icm.models.matting_model import MattingModel, Network
 from icm.models.small.encoder_network import EncoderNetwork
 from icm.models.small.joint_network import JointNetwork
 from icm.models.small.network import DETAIL_CHANNELS, SmallNetwork
 from icm.models.small.refiner import DetailRefiner
-from icm.weights.encoder import SHA256 as ENCODER_SHA256
 from icm.weights.encoder import read_encoder
 from icm.weights.hashes import sha256_of
 from icm.weights.tensors import fill, read_tensors
@@ -48,7 +48,6 @@ FIRST_NAMES = {
     "zoom_target": "closer_target",
 }
 NO_RESULT = {"source", "hub", "single_files", "members_at_once"}  # of a backbone's configuration
-PLUG_POINTS = {"merge", "refinement", "stages"}  # names of the modules that hold named blocks
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
         backbone = _backbone(config, place, dtype)
         model = MattingModel(backbone, _network(config, backbone))
         refiner, refiner_hash = _refiner(config)
-    weights_hash = _load_weights(model, config)
+    weights_hash = load_weights(model, config)
     if refiner is not None:
         refiner = refiner.to(place).eval().requires_grad_(False)
     model = model.to(place).eval().requires_grad_(False)
@@ -143,39 +142,6 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     fingerprint = _fingerprint(config, getattr(backbone, "identity", "") + weights_hash)
     return Built(model, config, place, autocast, fingerprint, refiner, refiner_hash)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name; never another one than was asked for."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"unknown device '{name}': use auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda"):
-        raise DeviceError(f"device '{name}' is not supported: use auto, cpu, cuda or cuda:N")
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise DeviceError(
-                "no CUDA device is here (or torch was installed without CUDA): use --device cpu, "
-                "or see 'icm info'"
-            )
-        if (device.index or 0) >= torch.cuda.device_count():
-            raise DeviceError(
-                f"there is no {name}: this machine has {torch.cuda.device_count()} CUDA device(s)"
-            )
-    return device
-
-
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of a precision; 'auto' takes bfloat16 where the device computes it fast."""
-    if name != "auto":
-        return cast(torch.dtype, getattr(torch, name))
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if fast else torch.float32
 
 
 def small_backbone(config: SmallBackboneConfig) -> SmallBackbone:
@@ -262,7 +228,7 @@ def _network(config: ModelConfig, backbone: Backbone) -> Network:
     if isinstance(kind, TrainingFreeNetworkConfig):
         from icm.models.training_free.network import TrainingFreeNetwork  # noqa: PLC0415 - not always used
 
-        if _named_blocks(config):
+        if named_blocks(config):
             raise ConfigError("network kind 'training_free' has no fusion or decoder for blocks")
         return TrainingFreeNetwork(guidance=kind.guidance, steps=kind.steps)
     if tuple(backbone.map_channels) != kind.feature_channels:
@@ -307,36 +273,6 @@ def _published_network(
     return PublishedNetwork(fusion, decoder, refinement=refinement)
 
 
-def _load_weights(model: MattingModel, config: ModelConfig) -> str:
-    """Loads the configured weights and returns their SHA-256; '' where there are none to load."""
-    if isinstance(config.network, JointNetworkConfig):
-        return _load_joint(model, config, config.network)
-    if config.weights is None:
-        return ""
-    module, prefix = _trained_part(model, config)
-    path, values = read_tensors(config.weights, config.name, prefix)
-    fill(module, _untrained_blocks(module, config, values) | values, path)
-    return sha256_of(path)
-
-
-def _load_joint(model: MattingModel, config: ModelConfig, network: JointNetworkConfig) -> str:
-    """Loads both branches' weights and returns their SHA-256, joined; the encoder has its own."""
-    hashes = [ENCODER_SHA256]
-    joint = cast(JointNetwork, model.network)
-    if config.weights is not None:
-        path, values = read_tensors(config.weights, config.name, "")
-        branch = nn.ModuleDict(
-            {"backbone": cast(JointBackbone, model.backbone).denoiser, "network": joint.diffusion}
-        )
-        fill(branch, _untrained_blocks(branch, config, values) | values, path)
-        hashes.append(sha256_of(path))
-    if network.encoder_weights is not None:
-        path, values = read_tensors(network.encoder_weights, config.name, "")
-        fill(joint.encoder, values, path)
-        hashes.append(sha256_of(path))
-    return "+".join(hashes)
-
-
 def _refiner(config: ModelConfig) -> tuple[DetailRefiner | None, str]:
     """The detail refiner with its weights and their SHA-256, where mattes are finished with it."""
     if config.finish.method != "refined" or config.finish.refiner is None:
@@ -345,43 +281,6 @@ def _refiner(config: ModelConfig) -> tuple[DetailRefiner | None, str]:
     path, values = read_tensors(config.finish.refiner, config.name, "")
     fill(refiner, values, path)
     return refiner, sha256_of(path)
-
-
-def _untrained_blocks(
-    module: nn.Module, config: ModelConfig, values: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """Initial values of named blocks that the weights do not know and that do nothing as yet.
-
-    Raises:
-        WeightsError: a block without `residual_gate: zero` would change the result untrained.
-    """
-    fresh = {
-        name: value
-        for name, value in module.state_dict().items()
-        if name not in values and PLUG_POINTS & set(name.split("."))
-    }
-    if fresh and any(block.residual_gate != "zero" for block in _named_blocks(config)):
-        raise WeightsError(
-            f"the weights of model '{config.name}' hold no values of the blocks named in fusion "
-            f"or decoder: train them first, or give those blocks residual_gate: zero"
-        )
-    return fresh
-
-
-def _named_blocks(config: ModelConfig) -> list[BlockConfig]:
-    fusion, stages = config.fusion, config.decoder.stages
-    decoder = [block for stage in stages for block in stage.blocks]
-    return [*fusion.merge, *fusion.guide, *fusion.blocks, *decoder]
-
-
-def _trained_part(model: MattingModel, config: ModelConfig) -> tuple[nn.Module, str]:
-    """The module that the weights file is for, and the prefix of its names there."""
-    backbone, network = cast(nn.Module, model.backbone), cast(nn.Module, model.network)
-    if not isinstance(config.backbone, SmallBackboneConfig):
-        return network, ""
-    if isinstance(config.network, TrainingFreeNetworkConfig):
-        return backbone, "backbone."
-    return model, ""
 
 
 def _first_names(values: dict[str, Any]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def run(arguments: Namespace) -> int:
 
 def _run_together(arguments: Namespace, config: TrainingConfig) -> int:
     """The same call in several processes."""
-    from icm.build import choose_device  # noqa: PLC0415 - imports torch
+    from icm.device import choose_device  # noqa: PLC0415 - imports torch
     from icm.research.training.processes import run_together  # noqa: PLC0415 - imports torch
 
     count = arguments.processes

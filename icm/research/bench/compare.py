@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from icm.build import choose_device
 from icm.config.diffusion import DiffusionBackboneConfig
 from icm.config.model import ModelConfig
+from icm.device import choose_device
 from icm.errors import ConfigError
 from icm.research.bench.routes import PUBLISHED, Route, make_pair, make_route, with_random_weights
 from icm.research.bench.stages import (

@@ -11,8 +11,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import AutocastKwargs, DistributedDataParallelKwargs
 
-from icm.build import choose_device
 from icm.config.training import Precision
+from icm.device import choose_device
 from icm.errors import ConfigError
 
 

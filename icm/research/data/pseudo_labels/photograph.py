@@ -15,7 +15,7 @@ from torch import Tensor
 
 from icm.backbones.efficientnet_classifier import LAST_BLOCK, Classifier, converted_classifier
 from icm.backbones.efficientnet_lite import LARGEST_STRIDE, EfficientNetLite2, converted
-from icm.build import choose_precision
+from icm.device import choose_precision
 from icm.weights.encoder import read_encoder
 
 Plane = NDArray[np.uint8]

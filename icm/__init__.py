@@ -14,15 +14,20 @@ from icm.version import __version__
 
 __all__ = [
     "Absent",
+    "Call",
+    "Engine",
     "Failure",
+    "Final",
     "IcmError",
     "InputError",
     "Matte",
     "Matting",
     "Picture",
+    "Pictures",
     "Points",
     "Reference",
     "Scribbles",
+    "Steps",
     "__version__",
     "image_size",
     "inventory",
@@ -37,6 +42,7 @@ __all__ = [
 if TYPE_CHECKING:
     from icm.build import read_model_config
     from icm.config.results import Absent
+    from icm.engine import Call, Engine, Final, Pictures, Steps
     from icm.errors import IcmError, InputError
     from icm.images import Picture, image_size, output_stems, read_image, read_mask
     from icm.matting import Failure, Matting, load
@@ -45,15 +51,20 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Absent": "icm.config.results",
+    "Call": "icm.engine",
+    "Engine": "icm.engine",
     "Failure": "icm.matting",
+    "Final": "icm.engine",
     "IcmError": "icm.errors",
     "InputError": "icm.errors",
     "Matte": "icm.results",
     "Matting": "icm.matting",
     "Picture": "icm.images",
+    "Pictures": "icm.engine",
     "Points": "icm.results",
     "Reference": "icm.results",
     "Scribbles": "icm.results",
+    "Steps": "icm.engine",
     "image_size": "icm.images",
     "inventory": "icm.weights.inventory",
     "load": "icm.matting",

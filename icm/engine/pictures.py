@@ -35,6 +35,7 @@ class Steps(Generic[Job, Outcome]):
         write: takes the matte, and how long reading, the device and finishing took; called by
             several threads.
         failed: takes what went wrong; called by any thread.
+        begun: told that the device takes a job; called by the thread that owns it; raises nothing.
         alike: whether two jobs have the same reference, so that they may share a pass; quick.
     """
 
@@ -42,6 +43,7 @@ class Steps(Generic[Job, Outcome]):
     reference: Callable[[Job], Reference]
     write: Callable[[Job, Matte, Seconds], Outcome]
     failed: Callable[[Job, Exception], Outcome]
+    begun: Callable[[Job], None] = lambda job: None
     alike: Callable[[Job, Job], bool] = lambda first, second: True
 
 
@@ -117,6 +119,8 @@ class Pictures(Generic[Job, Outcome]):
 
     def _compute(self, group: Sequence[_Loaded]) -> list[_Predicted | Final[Outcome]]:
         started = time.monotonic()
+        for each in group:
+            self._steps.begun(each.job)
         try:
             with self._around():
                 computed = self._computed(group)

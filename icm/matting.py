@@ -60,7 +60,7 @@ from icm.results.reference import SUFFIX, check_model
 
 UNKNOWN = 0.5  # in a trimap
 ReferenceSource = PictureSource | Reference
-NOISE_SIZES = 64  # input sizes whose noise is kept
+NOISE_SIZES = 8  # input sizes whose noise is kept; it is quickly sampled again
 
 __all__ = ["Failure", "Matting", "load"]
 

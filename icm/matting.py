@@ -60,7 +60,7 @@ from icm.results.reference import SUFFIX, check_model
 
 UNKNOWN = 0.5  # in a trimap
 ReferenceSource = PictureSource | Reference
-NOISE_SIZES = 64  # input sizes whose noise is kept
+NOISE_SIZES = 8  # input sizes whose noise is kept; it is quickly sampled again
 
 __all__ = ["Failure", "Matting", "load"]
 
@@ -151,7 +151,7 @@ class Matting:
 
         Raises:
             InputError: a picture cannot be read, or the mask does not fit, or marks nothing or all,
-                or is given for what holds its own; references of different models.
+                or is given for what holds its own; a reference of another model.
         """
         pairs = image if isinstance(image, list | tuple) else [(image, mask)]
         if not pairs:
@@ -171,7 +171,9 @@ class Matting:
         if mask is not None:
             what = path.name or "the reference"
             raise InputError(f"{what} holds its mask already: leave out mask and points")
-        return image if isinstance(image, Reference) else Reference.load(path)
+        made = image if isinstance(image, Reference) else Reference.load(path)
+        check_model(made, self.config.name, self.fingerprint)
+        return made
 
     def __call__(
         self,

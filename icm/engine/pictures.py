@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from icm.config.results import Absent
 from icm.engine.contract import LoadedModel
+from icm.engine.memory import Freed
 from icm.engine.passes import Passes
 from icm.engine.stages import Final, Stages
 from icm.errors import IcmError
@@ -93,6 +94,7 @@ class Pictures(Generic[Job, Outcome]):
         self._absent = absent
         self._around = around
         self._passes = Passes(matting, batch)
+        self._freed = Freed()
         self.device_seconds = 0.0
         self.stages = Stages(
             read=self._read,
@@ -155,6 +157,8 @@ class Pictures(Generic[Job, Outcome]):
             return self._steps.write(job, matte, seconds)
         except Exception as error:  # as in _read
             return self._steps.failed(job, error)
+        finally:
+            self._freed.one_more()
 
 
 def _since(started: float) -> float:

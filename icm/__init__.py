@@ -14,6 +14,7 @@ from icm.version import __version__
 
 __all__ = [
     "Absent",
+    "Adjustment",
     "Failure",
     "IcmError",
     "InputError",
@@ -23,6 +24,7 @@ __all__ = [
     "Points",
     "Reference",
     "Scribbles",
+    "Stroke",
     "__version__",
     "image_size",
     "inventory",
@@ -36,15 +38,17 @@ __all__ = [
 
 if TYPE_CHECKING:
     from icm.build import read_model_config
+    from icm.config.adjust import Adjustment
     from icm.config.results import Absent
     from icm.errors import IcmError, InputError
     from icm.images import Picture, image_size, output_stems, read_image, read_mask
     from icm.matting import Failure, Matting, load
-    from icm.results import Matte, Points, Reference, Scribbles, over
+    from icm.results import Matte, Points, Reference, Scribbles, Stroke, over
     from icm.weights.inventory import inventory
 
 _HOMES = {
     "Absent": "icm.config.results",
+    "Adjustment": "icm.config.adjust",
     "Failure": "icm.matting",
     "IcmError": "icm.errors",
     "InputError": "icm.errors",
@@ -54,6 +58,7 @@ _HOMES = {
     "Points": "icm.results",
     "Reference": "icm.results",
     "Scribbles": "icm.results",
+    "Stroke": "icm.results",
     "image_size": "icm.images",
     "inventory": "icm.weights.inventory",
     "load": "icm.matting",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from icm import InputError, Matte, Matting, Reference
 
+from .judgement import basis_of, judge
 from .models import Models
 from .queue import Device
 from .results import write_results
@@ -128,18 +129,20 @@ def _run(
         name = visitor.model
         matting = models.matting(name)
         with models.watched(name):
+            basis = basis_of(visitor)
             reference = reference_of(visitor, matting)
 
-        def compute(path: Path) -> Matte:
+        def compute(target: Target) -> Matte:
             check_disk()
             with models.watched(name):
-                return matting(path, reference, absent=visitor.absent)
+                absent = "keep" if target.overruled else visitor.absent
+                return matting(target.path, reference, absent=absent)
 
         progress.started = progress.finished = time.monotonic()
         for target in targets:
             if visitor.stop.is_set():
                 break
-            _matte(visitor, compute, target)
+            _matte(visitor, compute, target, basis)
             progress.done += 1
             progress.finished = time.monotonic()
             visitor.changed()
@@ -149,21 +152,20 @@ def _run(
         _say(visitor, progress, "failed")
 
 
-def _matte(visitor: Visitor, compute: Callable[[Path], Matte], target: Target) -> None:
+def _matte(
+    visitor: Visitor, compute: Callable[[Target], Matte], target: Target, basis: str
+) -> None:
     with visitor.lock:
         if target not in visitor.targets:  # taken away meanwhile
             return
         target.state = "working"
         visitor.changed()
     try:
-        matte = compute(target.path)
+        matte = compute(target)
         folder = target.path.parent
         write_results(matte, folder)
-        target.confidence = matte.confidence
         target.results = None if matte.skipped else folder
-        target.reason = "Skipped, as you chose." if matte.skipped else ""
-        target.version += 1
-        target.state = "done" if matte.present else "absent"
+        judge(target, matte, basis)
     except Exception as error:
         target.state, target.reason = "failed", told(error, target.path, target.name.name)
     with visitor.lock:

@@ -17,6 +17,7 @@ __all__ = [
     "Failure",
     "IcmError",
     "InputError",
+    "Marking",
     "Matte",
     "Matting",
     "Picture",
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from icm.config.results import Absent
     from icm.errors import IcmError, InputError
     from icm.images import Picture, image_size, output_stems, read_image, read_mask
-    from icm.matting import Failure, Matting, load
+    from icm.matting import Failure, Marking, Matting, load
     from icm.results import Matte, Points, Reference, Scribbles, over
     from icm.weights.inventory import inventory
 
@@ -48,6 +49,7 @@ _HOMES = {
     "Failure": "icm.matting",
     "IcmError": "icm.errors",
     "InputError": "icm.errors",
+    "Marking": "icm.matting",
     "Matte": "icm.results",
     "Matting": "icm.matting",
     "Picture": "icm.images",

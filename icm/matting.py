@@ -25,6 +25,7 @@ from icm.build import Built, build, read_model_config
 from icm.config.model import ModelConfig
 from icm.config.results import Absent
 from icm.engine.grown_mask import grown_mask
+from icm.engine.marking import Marking
 from icm.engine.preparation import (
     check_visible,
     input_size,
@@ -46,6 +47,7 @@ from icm.images import Picture, PictureSource, mask_of, read_image, read_mask, r
 from icm.models.small.cascade import refine_alpha
 from icm.results import (
     Example,
+    Features,
     Marks,
     Matte,
     Points,
@@ -60,7 +62,7 @@ UNKNOWN = 0.5  # in a trimap
 SUREST = 1e-6  # a confidence nearer to 0 or 1 counts as this
 NOISE_SIZES = 64  # input sizes whose noise is kept
 
-__all__ = ["Failure", "Matting", "load"]
+__all__ = ["Failure", "Marking", "Matting", "load"]
 
 
 def load(
@@ -161,6 +163,28 @@ class Matting:
             model=self.config.name,
             fingerprint=self.fingerprint,
         )
+
+    def marking(self, image: PictureSource) -> Marking:
+        """Looks at a photograph once, so that marks on it grow to masks quickly, again and again.
+
+        Args:
+            image: as for `reference`, which takes the mask that the marks have grown to.
+
+        Raises:
+            InputError: the picture cannot be read.
+        """
+        picture = read_image(image)
+        return Marking(self._seen(picture), picture.size)
+
+    def _seen(self, picture: Picture) -> Features:
+        """What the backbone sees of a picture, on the CPU, without attention."""
+        size = self.input_size(picture)
+        with self._running():
+            features = self._built.model.backbone.extract(
+                self._tensor([picture.at(size)]), self._noise(*size), attention=False
+            )
+        mask_b1hw = torch.ones((1, 1, *size))
+        return on_cpu(Example(features, mask_b1hw)).features
 
     def __call__(
         self,

@@ -4,7 +4,7 @@ icm.widgets.viewer = (element, act) => {
   const { h, picker, radios } = icm;
   const COLOURS = { white: "#ffffff", black: "#000000" };
   let view = { result: null };
-  const SHARE = 0.66, TALLEST = 720; // of the window's height, and pixels, for the picture
+  const SHARE = 0.52, TALLEST = 720; // of the window's height, and pixels, for the picture
   let side = "compare";
 
   const before = h("img", { class: "icm-before", alt: "Before" });
@@ -25,12 +25,11 @@ icm.widgets.viewer = (element, act) => {
     (value) => back(COLOURS[value] ?? (value === "colour" ? colour.value : value)));
   const upload = picker("Choose a background", { onfiles: addBackground });
   const problem = h("p", { class: "icm-problem", role: "alert" });
-  const title = h("p", { class: "icm-note", role: "status" });
+  const verdict = icm.verdict(act);
   const downloads = h("div", { class: "icm-row" });
   const everything = h("a", { class: "icm-button icm-strong", download: "mattes.zip" }, "Download all (zip)");
-  const empty = h("p", { class: "icm-empty" }, "Results appear here, one by one, as soon as the first picture is done.");
-  const work = h("div", { class: "icm-work" }, h("div", { class: "icm-toolbar" }, sides.group, stage.controls),
-    frame, sliderLabel, title, h("div", { class: "icm-toolbar" }, h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload), downloads);
+  const empty = icm.welcome();
+  const work = h("div", { class: "icm-work" }, verdict.row, h("div", { class: "icm-toolbar" }, sides.group, stage.controls), frame, sliderLabel, h("div", { class: "icm-toolbar" }, h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload), downloads);
   element.replaceChildren(h("div", { class: "icm" }, empty, work, problem));
 
   async function addBackground([{ file, name }]) {
@@ -105,10 +104,7 @@ icm.widgets.viewer = (element, act) => {
     showBack();
     backs.group.parentElement.hidden = !cutout;
     cut();
-    const likely = `${Math.round(100 * result.confidence)} % likely to be in the picture`;
-    title.textContent = result.present
-      ? `${result.name}: found, ${likely}.`
-      : `${result.name}: maybe not in this picture (${likely}). Another reference photo may help; Guidance shows where the model looked.`;
+    paper.classList.toggle("icm-dimmed", verdict.show(view) && kind === "cutout");
     downloads.replaceChildren(h("span", { class: "icm-caption" }, "Download this picture:"), ...["cutout", "alpha", "composite"].map((each) =>
       h("a", { class: "icm-button", href: result.downloads[each], download: "" }, { cutout: "Cut-out", alpha: "Alpha", composite: "Composite" }[each])), everything);
     everything.href = view.zip;

@@ -1,4 +1,4 @@
-"""Zoom at the cursor, hand, fit and 100 %: the same on the photo of the object and on the result."""
+"""Zoom at the cursor, hand, fit and 100 %: on the photo of the object and on the result."""
 
 from __future__ import annotations
 

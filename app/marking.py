@@ -1,4 +1,4 @@
-"""Clicks and boxes on a photo of the object: the mask that they grow to, as an immediate preview."""
+"""Clicks and boxes on a photo of the object, and the mask that they grow to as a preview."""
 
 from __future__ import annotations
 

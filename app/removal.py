@@ -1,4 +1,4 @@
-"""Pictures are removed so that it can be undone: they go for good with the next removal or upload."""
+"""Removal of pictures, which can be undone until the next removal or upload."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ Rests on parts of Gradio that are private or undocumented (6.31, pinned below 6.
 
 from __future__ import annotations
 
+import base64
 import hmac
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,7 @@ _BELOW = (
     f"{_API}call/",
     f"{_API}heartbeat/",
 )
-_MCP = f"{_API}mcp"
+MCP = "/mcp"
 
 
 def login(accounts: tuple[tuple[str, str], ...]) -> Callable[[str, str], bool] | None:
@@ -80,6 +81,19 @@ def login(accounts: tuple[tuple[str, str], ...]) -> Callable[[str, str], bool] |
         return any(matches)  # all were compared: the time tells nothing
 
     return allowed
+
+
+def entered(header: str, accounts: tuple[tuple[str, str], ...]) -> bool:
+    """Whether a request's Authorization header (Basic) is that of an account, or none is needed."""
+    allowed = login(accounts)
+    if allowed is None:
+        return True
+    scheme, _, coded = header.partition(" ")
+    try:
+        user, _, password = base64.b64decode(coded, validate=True).decode().partition(":")
+    except ValueError:
+        return False
+    return scheme.lower() == "basic" and allowed(user, password)
 
 
 def is_inside(path: str | Path, *folders: Path) -> bool:
@@ -135,13 +149,13 @@ class OwnRoutes:
     Args:
         app: what is served.
         served: the folder whose files may be fetched.
-        mcp: whether the routes of MCP are open.
+        mcp: whether agents may use it.
     """
 
     def __init__(self, app: ASGIApp, served: Path, mcp: bool) -> None:
         self._app = app
         self._served = served
-        self._below = (*_BELOW, _MCP) if mcp else _BELOW
+        self._pages = (*_PAGES, MCP) if mcp else _PAGES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on where its route is one of the page's."""
@@ -164,6 +178,6 @@ class OwnRoutes:
                 if not is_inside(given, self._served):
                     return JSONResponse({"error": _NO_FILE}, 403)
                 return None
-        if path in _PAGES or path.rstrip("/") in _PAGES or path.startswith(self._below):
+        if path in self._pages or path.rstrip("/") in self._pages or path.startswith(_BELOW):
             return None
         return JSONResponse({"error": "no such page"}, 404)

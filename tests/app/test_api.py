@@ -1,4 +1,4 @@
-"""The endpoints for programs: the documented example is run; MCP offers the same."""
+"""The endpoints for programs: the documented example is run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from tests.app.pictures import disc, disc_mask, encoded, rotated_jpeg
-from tests.app.serving import QUICK, running
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "web.md"
 
@@ -94,14 +93,3 @@ def test_a_broken_picture_does_not_stop_a_batch(page, files) -> None:
     assert sorted(Path(path).name for path in found) == ["two.alpha.png", "two.cutout.png"]
     assert "bad.png is damaged" in reports[0]["error"]
     assert str(page.desk.registry.root) not in str(reports)
-
-
-def test_mcp_offers_the_endpoints_as_tools() -> None:
-    pytest.importorskip("mcp")
-    import httpx
-
-    with running(replace(QUICK, mcp=True)) as page:
-        schema = httpx.get(f"{page.url}/gradio_api/mcp/schema").text
-    for words in ("Learns an object from one photo", "soft edges", "out of many pictures"):
-        assert words in schema
-    assert "attach" not in schema

@@ -7,18 +7,16 @@ import functools
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
-from gradio.media import get_image
-
 from icm import IcmError, InputError
 
 from . import removal, runs, uploads
 from .clients import client_of
 from .desk import Desk
+from .examples import MASK, PHOTO, TARGETS, example
 from .judgement import overrule
 from .models import Choice
 from .results import colour_of
@@ -26,8 +24,6 @@ from .views import command_line, easel_view, tray_view, viewer_view
 from .visitor import Visitor
 from .words import absent_of, told
 
-EXAMPLE = ("cheetah1.jpg", "cli/cheetah1.mask.png")
-EXAMPLE_TARGETS = ("lion.jpg", "cheetah.jpg", "tower.jpg")
 _TICK = 0.25  # seconds between looks at a run
 _FOLLOWERS = 3  # open pages of one visitor that follow a run; each keeps one of Gradio's workers
 
@@ -248,20 +244,17 @@ class Handlers:
     def _with_example(self, token: str, event: gr.EventData, request: gr.Request) -> Visitor:
         """The visitor with the example's photo, marks and pictures."""
         settings, registry = self._desk.settings, self._desk.registry
-        name, mask = EXAMPLE
-        photo = Path(get_image(name))
+        photo = example(PHOTO)
         model = str(event._data.get("model", ""))
         model = model if model in self._desk.models.names else ""
         with registry.arriving(token, client_of(request), photo.stat().st_size, model) as visitor:
-            uploads.add_photo(visitor, _copied(photo, visitor), name, settings)
-            source = resources.files("icm").joinpath(mask)
-            with resources.as_file(source) as path:
-                copy = _copied(path, visitor)
+            uploads.add_photo(visitor, _copied(photo, visitor), PHOTO, settings)
+            copy = _copied(example(MASK), visitor)
             uploads.set_mask(visitor, visitor.chosen_photo, copy, settings)
             copy.unlink()
-            for target in EXAMPLE_TARGETS:
-                picture = _copied(Path(get_image(target)), visitor)
-                uploads.add_target(visitor, picture, target, settings)
+            for target in TARGETS:
+                copy = _copied(example(target), visitor)
+                uploads.add_target(visitor, copy, Path(target).name, settings)
         return self._visitor(token, request)
 
 

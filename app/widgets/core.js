@@ -148,12 +148,18 @@ window.icm = (() => {
     element.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
   }
 
-  // Of equal messages only the newest stays.
+  // Equal messages are shown once.
   new MutationObserver(() => {
-    const seen = new Set();
-    for (const toast of [...document.querySelectorAll(".toast-body")].reverse()) {
-      if (seen.has(toast.innerText)) toast.querySelector(".toast-close")?.click();
-      seen.add(toast.innerText);
+    for (const toast of document.querySelectorAll(".toast-body")) {
+      const seen = new Set();
+      for (const item of toast.querySelectorAll(".toast-message-item")) {
+        const again = seen.has(item.textContent);
+        seen.add(item.textContent);
+        item.hidden = again;
+        item.style.display = again ? "none" : "";
+      }
+      const count = toast.querySelector(".toast-count");
+      if (count) count.style.display = seen.size > 1 ? "" : "none";
     }
   }).observe(document.documentElement, { childList: true, subtree: true });
 

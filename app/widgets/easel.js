@@ -14,7 +14,7 @@ icm.widgets.easel = (element, act) => {
   let clicks = NONE, base = null; // what was clicked, and the mask before that
   let asked = 0;           // counts the questions what clicks grow to
   let history = [];        // {copy, clicks, base}
-  let known = {};          // version of the mask on the canvas, by photo
+  const known = {};         // version of the mask on the canvas, by photo
   let timer = 0, saving = Promise.resolve();
 
   const picture = h("img", { alt: "", draggable: "false" });
@@ -43,7 +43,8 @@ icm.widgets.easel = (element, act) => {
   function showTool() { sizeLabel.hidden = ring.hidden = !painting(); }
   showTool();
 
-  const example = h("button", { type: "button", class: "icm-button", onclick: () => act({ action: "example" }) }, "Try an example");
+  const example = h("button", { type: "button", class: "icm-button", onclick: () => act({ action: "example" }) },
+    "Try an example");
   const first = h("div", { class: "icm-drop" },
     h("p", { class: "icm-big" }, "Drop a photo of the object here"),
     h("p", { class: "icm-small" }, "or paste one, or"),
@@ -76,7 +77,12 @@ icm.widgets.easel = (element, act) => {
   }
   async function addPhotos(files) { await flush(); return each("photo", files); }
   function addSaved(files) { return each("reference", files); }
-  async function addMask(files) { if (photo) { await flush(); delete known[photo.key]; await each("mask", files.slice(0, 1), photo.key); } }
+  async function addMask(files) {
+    if (!photo) return;
+    await flush();
+    delete known[photo.key];
+    await each("mask", files.slice(0, 1), photo.key);
+  }
 
   async function saveReference() {
     problem.textContent = "";
@@ -111,8 +117,9 @@ icm.widgets.easel = (element, act) => {
   function card(each) {
     const chosen = each.key === view.chosen;
     const ignored = view.ignored.length > 0 && !each.marked;
+    const label = `${each.name}${each.marked ? "" : ", not marked yet"}`;
     return h("li", { class: chosen ? "icm-chosen" : "" },
-      h("button", { type: "button", "aria-pressed": String(chosen), "aria-label": `${each.name}${each.marked ? "" : ", not marked yet"}`,
+      h("button", { type: "button", "aria-pressed": String(chosen), "aria-label": label,
         onclick: async () => { await flush(); act({ action: "choose", key: each.key }); } },
         h("img", { src: each.url, alt: "" }), ignored ? h("span", { class: "icm-tag" }, "not marked: ignored") : null),
       h("button", { type: "button", class: "icm-x", "aria-label": `Remove ${each.name}`, title: "Remove this photo",
@@ -158,9 +165,8 @@ icm.widgets.easel = (element, act) => {
     const share = 100 * ink.share();
     photo.marked = share > 0;
     const much = share < 1 ? "under 1" : Math.round(share);
-    status.textContent = share > 0
-      ? `Marked: ${much} % of the photo. ${some(clicks) ? CORRECT : "Roughly right is enough; keep off the background."}`
-      : HINTS[tool];
+    const advice = some(clicks) ? CORRECT : "Roughly right is enough; keep off the background.";
+    status.textContent = share > 0 ? `Marked: ${much} % of the photo. ${advice}` : HINTS[tool];
   }
   const CORRECT = "Click what is missing, and “Not this” what is too much; or use brush and eraser.";
   const HINTS = {
@@ -174,7 +180,8 @@ icm.widgets.easel = (element, act) => {
   const ratio = () => canvas.width / (canvas.getBoundingClientRect().width || canvas.width);
   function at(event) {
     const box = canvas.getBoundingClientRect();
-    return [(event.clientX - box.left) * canvas.width / box.width, (event.clientY - box.top) * canvas.height / box.height];
+    const x = (event.clientX - box.left) * canvas.width / box.width;
+    return [x, (event.clientY - box.top) * canvas.height / box.height];
   }
   function remember() {
     history.push({ copy: ink.copy(), clicks, base });

@@ -36,12 +36,13 @@ icm.kept = (() => {
     if (thing) await asked(store.put({ ...thing, mask, at: Date.now() }));
   });
   const remove = (id) => inOrder((store) => asked(store.delete(id)));
-  const all = () => inOrder(async (store) => (await asked(store.getAll())).filter(mine).sort((a, b) => a.order - b.order), []);
+  const ofMine = async (store) => (await asked(store.getAll())).filter(mine);
+  const all = () => inOrder(async (store) => (await ofMine(store)).sort((a, b) => a.order - b.order), []);
   // Forgets what the server no longer shows, unless a removal may still be undone.
   function reconcile(kind, keys, undoable) {
     if (undoable || icm.restarted()) return;
     inOrder(async (store) => {
-      for (const thing of (await asked(store.getAll())).filter(mine))
+      for (const thing of await ofMine(store))
         if (thing.kind === kind && !keys.includes(thing.id) && Date.now() - thing.at > SETTLING) store.delete(thing.id);
     });
   }

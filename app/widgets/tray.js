@@ -42,15 +42,16 @@ icm.widgets.tray = (element, act) => {
     const wanted = ({ file, name }) => files.length === 1 || file.type.startsWith("image/") || PICTURE.test(name);
     const pictures = files.filter(wanted);
     const preview = (file) => file.size < 2e7 ? URL.createObjectURL(file) : "";
-    const notes = new Map(pictures.map((each) => [each, { name: each.name, preview: preview(each.file), error: null }]));
+    const note = (each) => [each, { name: each.name, preview: preview(each.file), error: null }];
+    const notes = new Map(pictures.map(note));
     sending = sending.filter((note) => note.error).concat([...notes.values()]);
     draw();
     let since = performance.now();
     await icm.sendAll("target", pictures, { onend: (each, error, said) => {
-      const note = notes.get(each);
-      note.error = error;
+      const own = notes.get(each);
+      own.error = error;
       if (!error) {
-        note.sent = true;
+        own.sent = true;
         kept.put({ id: said.key, kind: "target", name: each.name, blob: each.file });
       }
       if (performance.now() - since > 1000) { since = performance.now(); act({ action: "refresh" }); }
@@ -81,11 +82,13 @@ icm.widgets.tray = (element, act) => {
   function targetCard(each) {
     const { key, name, state } = each;
     const chosen = key === view.chosen && each.ready;
-    const image = h("img", { src: each.card ?? each.thumbnail, alt: "", loading: "lazy", class: each.card ? "icm-checker" : "" });
+    const image = h("img", { src: each.card ?? each.thumbnail, alt: "", class: each.card ? "icm-checker" : "" });
     const face = [image, h("span", { class: "icm-name", title: name }, name),
       h("span", { class: "icm-badge", title: TITLES[state] }, WORDS[state])];
     const choose = () => { act({ action: "choose", key }); icm.reveal("viewer"); };
     const idle = !view.progress.active;
+    const missing = idle && ["absent", "skipped"].includes(state);
+    const alone = idle && ["outdated", "waiting"].includes(state);
     const small = (text, label, action) => h("button", { type: "button", class: "icm-button icm-again",
       "aria-label": label, onclick: () => act({ action, key }) }, text);
     return h("li", { class: `icm-card icm-is-${state} ${chosen ? "icm-chosen" : ""}`, "data-key": key },
@@ -93,9 +96,9 @@ icm.widgets.tray = (element, act) => {
         ? h("button", { type: "button", class: "icm-face", "aria-pressed": String(chosen), onclick: choose }, face)
         : h("div", { class: "icm-face" }, face),
       each.reason ? h("p", { class: "icm-reason" }, each.reason) : null,
-      idle && (state === "absent" || state === "skipped") ? small("It is there", `It is there: use ${name}`, "overrule") : null,
+      missing ? small("It is there", `It is there: use ${name}`, "overrule") : null,
       idle && state === "failed" ? small("Try again", `Try ${name} again`, "retry") : null,
-      idle && ["outdated", "waiting", "check"].includes(state) ? small("Cut this one", `Cut out ${name} alone`, "retry") : null,
+      alone ? small(state === "waiting" ? "Only this" : "Cut out again", `Cut out ${name} alone`, "retry") : null,
       state === "working" ? null : cross(`Remove ${name}`, () => act({ action: "remove", key })));
   }
 
@@ -118,8 +121,9 @@ icm.widgets.tray = (element, act) => {
     undo.hidden = !view.removed || progress.active;
     undoText.textContent = view.removed === 1 ? "1 picture removed." : `${view.removed} pictures removed.`;
     marked.hidden = progress.active || !view.marked.length;
-    marked.replaceChildren(...view.marked.map(({ key, name }) =>
-      button("Cut it out of the marked photo too", () => act({ action: "add_photo", key }), `Add the marked photo ${name} too`)));
+    const offer = ({ key, name }) => button("Cut it out of the marked photo too",
+      () => act({ action: "add_photo", key }), `Cut it out of the marked photo too: ${name}`);
+    marked.replaceChildren(...view.marked.map(offer));
     failures.textContent = view.failures ?? "";
     ignored.textContent = view.ignored.length
       ? `Ignored until something is marked on it: ${view.ignored.join(", ")}.` : "";

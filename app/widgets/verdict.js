@@ -25,7 +25,7 @@ icm.verdict = (act) => {
   const place = h("span", { class: "icm-place" });
   const words = h("p", { class: "icm-note", role: "status" });
   const use = button("It is there: use this", "It is there: use this", () => answer("overrule"));
-  const again = button("Cut this one out again", "Cut this picture out again", () => answer("retry"));
+  const again = button("Cut out again", "Cut this picture out again", () => answer("retry"));
   const row = h("div", { class: "icm-row icm-verdict" },
     h("span", { class: "icm-zooms" }, previous, next), place, use, again, words);
 
@@ -57,7 +57,7 @@ icm.verdict = (act) => {
       place.textContent = `${keys.indexOf(result.key) + 1} of ${keys.length} · ${result.name}`;
       previous.hidden = next.hidden = keys.length < 2;
       use.hidden = !dimmed || active;
-      again.hidden = active || !["outdated", "check"].includes(result.state);
+      again.hidden = active;
       const old = result.state === "outdated" ? " Outdated: the mark or the model has changed since." : "";
       words.textContent = icm.judged(result) + old;
       return dimmed;

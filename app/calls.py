@@ -10,10 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from icm import Absent, InputError, Matte, Matting, Points, Reference
+from icm import (
+    Absent,
+    InputError,
+    Matte,
+    Matting,
+    Picture,
+    Points,
+    Reference,
+    Steps,
+    read_image,
+)
 
 from .bundle import stems_of
 from .desk import Desk
+from .queue import Ticket
 from .uploads import check_size
 from .words import told
 
@@ -65,6 +76,14 @@ class Made:
     report: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Job:
+    """A picture, and what its results are called."""
+
+    path: Path
+    stem: PurePath
+
+
 class Calls:
     """Does what a program asks for on the device, in turn with all others.
 
@@ -92,23 +111,28 @@ class Calls:
             InputError: the picture or what shows the object cannot be used.
         """
 
-        def work(matting: Matting) -> Made:
-            check_size(target, self._desk.settings)
-            with self._watched(model):
-                matte = matting(target, self._learned(matting, shown), absent=absent)
-            return _made(matte, target.name, self._folder(), PurePath(target.stem))
+        def failed(job: _Job, error: Exception) -> Made:
+            raise error
 
-        return self._on_device(work, model, caller)
+        (made,) = self._mattes(
+            [_Job(target, PurePath(target.stem))],
+            failed,
+            shown=shown,
+            absent=absent,
+            model=model,
+            caller=caller,
+        )
+        return made
 
     def batch(
         self, targets: Sequence[Path], shown: Shown, absent: Absent, model: str, caller: Caller
     ) -> list[Made]:
-        """Mattes pictures one after the other; one that fails does not stop the rest.
+        """Mattes pictures; one that fails does not stop the rest.
 
         Raises:
             InputError: none was given or too many, or what shows the object cannot be used.
         """
-        settings, registry = self._desk.settings, self._desk.registry
+        settings = self._desk.settings
         if not targets:
             raise InputError("no picture was given")
         if len(targets) > settings.max_pictures:
@@ -117,43 +141,73 @@ class Calls:
                 "call more often, or use the command line"
             )
 
-        def one(
-            matting: Matting, made: Reference, path: Path, folder: Path, stem: PurePath
-        ) -> Made:
-            try:
-                registry.check_disk()
-                check_size(path, settings)
-                with self._watched(model):
-                    matte = matting(path, made, absent=absent)
-                return _made(matte, path.name, folder, stem)
-            except Exception as error:
-                return Made(path.name, (), {"error": told(error, path, path.name)})
+        def failed(job: _Job, error: Exception) -> Made:
+            return Made(job.path.name, (), {"error": told(error, job.path, job.path.name)})
 
-        def work(matting: Matting) -> list[Made]:
+        stems = stems_of([PurePath(path.name) for path in targets])
+        jobs = [_Job(path, stem) for path, stem in zip(targets, stems, strict=True)]
+        return self._mattes(jobs, failed, shown=shown, absent=absent, model=model, caller=caller)
+
+    def _mattes(
+        self,
+        jobs: Sequence[_Job],
+        failed: Callable[[_Job, Exception], Made],
+        *,
+        shown: Shown,
+        absent: Absent,
+        model: str,
+        caller: Caller,
+    ) -> list[Made]:
+        """Mattes pictures, each in its turn with those of others; in order."""
+        settings, registry = self._desk.settings, self._desk.registry
+
+        def prepare() -> tuple[Matting, Reference]:
+            matting = self._ready(model, caller)
             with self._watched(model):
-                made = self._learned(matting, shown)
+                return matting, self._learned(matting, shown)
+
+        def read(job: _Job) -> Picture:
+            registry.check_disk()
+            check_size(job.path, settings)
+            return read_image(job.path)
+
+        def follow(ready: tuple[Matting, Reference], ticket: Ticket[list[Made]]) -> list[Made]:
+            matting, reference = ready
             folder = self._folder()
-            results = []
-            stems = stems_of([PurePath(path.name) for path in targets])
-            for path, stem in zip(targets, stems, strict=True):
-                if caller.left() or self._desk.device.closing:
-                    raise InputError("the call was cancelled")
-                results.append(one(matting, made, path, folder, stem))
+            steps = Steps(
+                read=read,
+                reference=lambda job: reference,
+                write=lambda job, matte, _: _made(matte, job.path.name, folder, job.stem),
+                failed=failed,
+            )
+            made = ticket.pictures(
+                matting,
+                steps,
+                jobs,
+                absent=absent,
+                watched=lambda: self._watched(model),
+                stop=caller.left,
+            )
+            results = list(made)
+            if len(results) < len(jobs):
+                raise InputError("the call was cancelled")
             return results
 
-        return self._on_device(work, model, caller)
+        return self._answer(self._desk.device.run(prepare, follow, caller.client), caller)
 
     def _on_device(self, work: Callable[[Matting], Result], model: str, caller: Caller) -> Result:
-        """Queues work and waits; what nobody waits for any more is taken out of the queue."""
-        models, device = self._desk.models, self._desk.device
+        """Queues a single piece of work and waits for it."""
+        ticket = self._desk.device.submit(lambda: work(self._ready(model, caller)), caller.client)
+        return self._answer(ticket, caller)
 
-        def unless_left() -> Result:
-            if caller.left():
-                raise InputError("the call was cancelled")
-            self._desk.registry.check_disk()
-            return work(models.matting(model or models.preselected))
+    def _ready(self, model: str, caller: Caller) -> Matting:
+        if caller.left():
+            raise InputError("the call was cancelled")
+        self._desk.registry.check_disk()
+        return self._desk.models.matting(model or self._desk.models.preselected)
 
-        ticket = device.submit(unless_left, caller.client)
+    def _answer(self, ticket: Ticket[Result], caller: Caller) -> Result:
+        """Waits; what nobody waits for any more is taken out of the queue."""
         while True:
             done, _ = wait([ticket.future], _TICK)
             if done:
@@ -161,20 +215,16 @@ class Calls:
                     return ticket.future.result()
                 except CancelledError:
                     raise InputError("the server is going down: try again in a minute") from None
-            if caller.left() and device.withdraw(ticket):
+            if caller.left() and self._desk.device.withdraw(ticket):
                 raise InputError("the call was cancelled")
 
     def _watched(self, model: str) -> AbstractContextManager[None]:
         return self._desk.models.watched(model or self._desk.models.preselected)
 
     def _learned(self, matting: Matting, shown: Shown) -> Reference:
-        if shown.source.suffix == SUFFIX:
-            if shown.marks is not None:
-                raise InputError("a reference file holds its mask already: leave the mask out")
-            return Reference.load(shown.source)
-        check_size(shown.source, self._desk.settings)
-        if isinstance(shown.marks, Path):
-            check_size(shown.marks, self._desk.settings)
+        for file in (shown.source, shown.marks):
+            if isinstance(file, Path) and file.suffix != SUFFIX:
+                check_size(file, self._desk.settings)
         return matting.reference(shown.source, shown.marks)
 
     def _folder(self) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
+
 from icm import IcmError, InputError
 
 from . import removal, runs, uploads

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
-from icm import Matte
+from icm import Absent, Matte
 
 from .visitor import Target, Visitor
 
@@ -40,6 +41,14 @@ def doubt_of(matte: Matte) -> str:
     if matte.confidence < _SURE:
         return UNSURE
     return SOFT if soft > _SOFT_SHARE * taken else ""
+
+
+def policed(matte: Matte, target: Target, absent: Absent) -> Matte:
+    """The matte as it is kept: withheld where the object may be missing and that was chosen."""
+    if matte.present or target.overruled or absent == "keep":
+        return matte
+    nothing = np.zeros_like(matte.alpha)
+    return replace(matte, alpha=nothing, trimap=nothing, skipped=absent == "skip")
 
 
 def judge(target: Target, matte: Matte, basis: str) -> None:

@@ -33,8 +33,9 @@ from .marking import add_marking
 from .mcp_version import check_mcp
 from .models import Models
 from .origins import SameOrigin, names_of
+from .product import LOGIN, name_product
 from .routes import add_routes
-from .security import OwnRoutes, login, seal
+from .security import OwnRoutes, answer_in_words, login, seal
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -90,8 +91,11 @@ def build_app(desk: Desk) -> FastAPI:
         enable_monitoring=False,
         ssr_mode=False,
         mcp_server=False,  # its tools take addresses alone, and count all callers as one
+        auth_message=LOGIN,
         **look(),
     )
+    answer_in_words(mounted)
+    name_product(mounted)
     return mounted
 
 

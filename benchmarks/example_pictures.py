@@ -130,7 +130,8 @@ def _captioned(
     sheet: Image.Image, picture: Image.Image, box: tuple[int, int, int, int], caption: str
 ) -> None:
     left, top, width, height = box
-    sheet.paste(picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS), (left, top))
+    small = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    sheet.paste(small, (left, top))
     if caption:
         ImageDraw.Draw(sheet).text((left, top - 40), caption, INK, ImageFont.load_default(24))
 

@@ -97,14 +97,14 @@ def rendered(place: Place, pose: Pose | None) -> tuple[NDArray[np.uint8], Floats
     distance, kind = _marched(parts, origin, ray)
     hit = kind >= 0
     point = origin + ray * distance[..., None]
-    image = _background(place, origin, ray, parts, height, width)
+    image = _background(place, origin, ray, parts)
     normal = np.zeros_like(point)
     normal[hit] = _normals(parts, point[hit])
     image[hit] = _shaded(point[hit], normal[hit], kind[hit], ray[hit], parts)
     alpha = (hit & (kind <= 5)).astype(np.float32)
     rng = np.random.default_rng(place.seed)
     image = image + rng.normal(0, 0.012, image.shape[:2])[..., None]
-    _grow_hair(image, alpha, kind, normal, distance, rng)
+    _grow_hair(image, alpha, normal * np.isin(kind, _FUR)[..., None], distance, rng)
     small = cv2.resize(image.astype(np.float32), SIZE[::-1], interpolation=cv2.INTER_AREA)
     alpha = cv2.resize(alpha, SIZE[::-1], interpolation=cv2.INTER_AREA)
     return np.rint(np.clip(small, 0, 1) ** (1 / 1.15) * 255).astype(np.uint8), alpha
@@ -283,8 +283,9 @@ def _shaded(point: Floats, normal: Floats, kind, ray: Floats, parts: list) -> Fl
     return colour * light[:, None] + (glossy * shine)[:, None]
 
 
-def _background(place: Place, origin, ray, parts: list, height: int, width: int) -> Floats:
+def _background(place: Place, origin: Floats, ray: Floats, parts: list[Group]) -> Floats:
     """A blurred wall with lights, and the ground with the shadows of what stands on it."""
+    height, width = ray.shape[:2]
     share = np.linspace(1, 0, height)[:, None, None]
     image = np.array(place.wall[0]) * (1 - share) + np.array(place.wall[1]) * share
     image = np.repeat(image, width, axis=1).astype(np.float32)
@@ -310,9 +311,19 @@ def _background(place: Place, origin, ray, parts: list, height: int, width: int)
     return image
 
 
-def _grow_hair(image, alpha, kind, normal, distance, rng) -> None:
-    """Short hairs over all fur, outwards and a little down, drawn into picture and alpha."""
-    rows, columns = np.nonzero(np.isin(kind, _FUR))
+def _grow_hair(
+    image: Floats, alpha: Floats, normal: Floats, distance: Floats, rng: np.random.Generator
+) -> None:
+    """Short hairs outwards and a little down, drawn into picture and alpha.
+
+    Args:
+        image: h w 3.
+        alpha: h w, of the bear.
+        normal: h w 3; all 0 where no hair grows.
+        distance: h w, from the camera.
+        rng: of where hairs grow, and how.
+    """
+    rows, columns = np.nonzero(normal.any(axis=-1))
     if not len(rows):
         return
     for index in rng.choice(len(rows), min(_HAIRS, len(rows)), replace=False):

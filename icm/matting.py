@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from functools import lru_cache
+from pathlib import Path
 from traceback import clear_frames
 
 import numpy as np
@@ -57,10 +58,11 @@ from icm.results import (
     Scribbles,
     seeds_of,
 )
-from icm.results.reference import check_model
+from icm.results.reference import SUFFIX, check_model
 
 UNKNOWN = 0.5  # in a trimap
-NOISE_SIZES = 64  # input sizes whose noise is kept
+ReferenceSource = PictureSource | Reference
+NOISE_SIZES = 8  # input sizes whose noise is kept; it is quickly sampled again
 
 __all__ = ["Failure", "Marking", "Matting", "load"]
 
@@ -136,33 +138,44 @@ class Matting:
 
     def reference(
         self,
-        image: PictureSource | Sequence[tuple[PictureSource, Marks | None]],
+        image: ReferenceSource | Sequence[tuple[ReferenceSource, Marks | None]],
         mask: Marks | None = None,
     ) -> Reference:
         """Makes a reference from one marked photograph, or from several of the same object.
 
         Args:
-            image: the photograph: path, bytes, PIL image or uint8 array `h w 3`. Or a list of
+            image: the photograph: path, bytes, PIL image or uint8 array `h w 3`; or a reference
+                that was made before, as it is or as the path of its `.icmref` file. Or a list of
                 (photograph, mask) pairs.
             mask: white on the object, of the photograph's size; may be left out where the
                 photograph is a cut-out whose alpha is the mask. `Points` or `Scribbles` are grown
                 to a mask, which the reference's thumbnail shows.
 
         Raises:
-            InputError: a picture cannot be read, or the mask does not fit, or marks nothing or all.
+            InputError: a picture cannot be read, or the mask does not fit, or marks nothing or all,
+                or is given for what holds its own; a reference of another model.
         """
         pairs = image if isinstance(image, list | tuple) else [(image, mask)]
         if not pairs:
             raise InputError("no reference picture was given")
         if isinstance(image, list | tuple) and mask is not None:
             raise InputError("give each of several reference pictures its own mask, in pairs")
-        marked = [self._marked(*_pair(pair)) for pair in pairs]
-        return Reference(
-            examples=tuple(example for examples, _ in marked for example in examples),
-            thumbnails=tuple(thumbnail for _, thumbnail in marked),
-            model=self.config.name,
-            fingerprint=self.fingerprint,
-        )
+        first, *others = (self._single(*_pair(pair)) for pair in pairs)
+        return sum(others, start=first)
+
+    def _single(self, image: ReferenceSource, mask: Marks | None) -> Reference:
+        """The reference of one photograph, or one that was made before."""
+        path = Path(image) if isinstance(image, str | Path) else Path()
+        saved = path.suffix.lower() == SUFFIX
+        if not saved and not isinstance(image, Reference):
+            examples, small = self._marked(image, mask)
+            return Reference(tuple(examples), (small,), self.config.name, self.fingerprint)
+        if mask is not None:
+            what = path.name or "the reference"
+            raise InputError(f"{what} holds its mask already: leave out mask and points")
+        made = image if isinstance(image, Reference) else Reference.load(path)
+        check_model(made, self.config.name, self.fingerprint)
+        return made
 
     def marking(self, image: PictureSource) -> Marking:
         """Looks at a photograph once, so that marks on it grow to masks quickly, again and again.
@@ -442,7 +455,7 @@ class Matting:
             ) from error
 
 
-def _pair(pair: object) -> tuple[PictureSource, Marks | None]:
+def _pair(pair: object) -> tuple[ReferenceSource, Marks | None]:
     if isinstance(pair, list | tuple) and len(pair) == 2:
         return pair[0], pair[1]
     raise InputError("several references are given as (picture, mask) pairs")

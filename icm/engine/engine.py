@@ -76,6 +76,7 @@ class Engine:
         self._unwritten: deque[tuple[Line, Item]] = deque()
         self._readers, self._writers = readers, writers  # that are idle
         self._computing = False
+        self._at_work = 0
         self._closed = False
         self._reading = ThreadPoolExecutor(readers, "icm-read")
         self._device = ThreadPoolExecutor(1, "icm-device")
@@ -102,6 +103,7 @@ class Engine:
         ahead: int = AHEAD,
         ordered: bool = True,
         stop: Callable[[], bool] = _never,
+        pause: Callable[[], bool] = _never,
     ) -> Iterator[Outcome]:
         """Yields what became of each job.
 
@@ -116,8 +118,9 @@ class Engine:
             ordered: whether outcomes come in the order of the jobs, or each as soon as it is there.
             stop: once it gives true nothing further begins: what is on the device or being written
                 is finished, what waits for either is dropped. Quick; called by several threads.
+            pause: while it gives true nothing further begins, and nothing is dropped; as `stop`.
         """
-        line = Line(stages, client, priority, lambda: self._closed or stop())
+        line = Line(stages, client, priority, lambda: self._closed or stop(), pause)
         with self._changed:
             self._rotation.join(line)
         source, more = iter(jobs), True
@@ -157,7 +160,7 @@ class Engine:
             predict=lambda group: [_called(work, future)],
             write=lambda item: None,
         )
-        line = Line(stages, client, priority, lambda: self._closed, single=True)
+        line = Line(stages, client, priority, lambda: self._closed, _never, single=True)
         with self._changed:
             closed = self._closed
             if not closed:
@@ -181,7 +184,7 @@ class Engine:
             self._changed.notify_all()
 
     def close(self, *, wait: bool = True) -> None:
-        """Drops all that has not begun, and ends the threads.
+        """Drops what has not begun its stage, and ends the threads.
 
         Args:
             wait: for what they have at hand.
@@ -198,6 +201,11 @@ class Engine:
             future.cancel()
         for threads in (self._reading, self._device, self._writing):
             threads.shutdown(wait=wait)
+
+    def ended(self, seconds: float) -> bool:
+        """Whether nothing is at work, or will be in time; only after `close`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._at_work == 0, max(0.0, seconds))
 
     def _add(self, line: Line, item: Item) -> None:
         with self._changed:
@@ -228,6 +236,7 @@ class Engine:
                 return True
             if all(item.state is State.DROPPED for item in line.items) and (stopping or not more):
                 return False
+            self._dispatch()  # a pause may have ended
             self._changed.wait(_SLICE)
             return True
 
@@ -261,24 +270,30 @@ class Engine:
 
     def _dispatch(self) -> None:
         """Gives idle threads what is ready; the lock is held."""
+        if self._closed:
+            return
         try:
             while self._readers and (found := self._next_unread()) is not None:
                 self._readers -= 1
-                self._reading.submit(self._read, *found, self._gate.ticket())
+                self._submit(self._reading, self._read, *found, self._gate.ticket())
             if not self._computing and (chosen := self._next_group()) is not None:
                 self._computing = True
-                self._device.submit(self._compute, *chosen)
+                self._submit(self._device, self._compute, *chosen)
             while self._writers and self._unwritten:
                 self._writers -= 1
                 line, item = self._unwritten.popleft()
                 item.state = State.WRITING
-                self._writing.submit(self._write, line, item)
+                self._submit(self._writing, self._write, line, item)
         except RuntimeError:  # the interpreter is ending: its threads take nothing more
             self._closed = True
 
+    def _submit(self, threads: ThreadPoolExecutor, work: Callable[..., None], *given: Any) -> None:
+        threads.submit(work, *given)
+        self._at_work += 1
+
     def _next_unread(self) -> tuple[Line, Item] | None:
         """Of the callers who may go first, the one with the least read ahead."""
-        lines = [line for line in self._rotation if line.unread and not line.stop()]
+        lines = [line for line in self._rotation if line.unread and line.goes_on]
         if not lines:
             return None
         line = min(
@@ -290,7 +305,7 @@ class Engine:
 
     def _next_group(self) -> tuple[Line, list[Item]] | None:
         for line in sorted(self._rotation, key=lambda each: -each.priority):
-            if not line.stop() and (group := line.group()):
+            if line.goes_on and (group := line.group()):
                 for item in group:
                     item.state = State.COMPUTING
                 return line, group
@@ -309,6 +324,7 @@ class Engine:
         with self._changed:
             self._gate.enter(ticket, weight, lambda: self._closed or item.state is State.DROPPED)
             self._readers += 1
+            self._at_work -= 1
             if item.state is State.DROPPED:
                 self._gate.leave(weight)
             else:
@@ -330,6 +346,7 @@ class Engine:
             error = raised
         with self._changed:
             self._computing = False
+            self._at_work -= 1
             self._rotation.served(line)
             if line.single:
                 self._rotation.leave(line)
@@ -337,7 +354,7 @@ class Engine:
             for item, result in zip(group, results, strict=True):
                 if isinstance(result, Final):
                     self._ended(item, result.outcome, error)
-                elif line.cut:  # what is finished after a stop is without gaps
+                elif line.cut or self._closed:  # what is finished after a stop is without gaps
                     self._dropped(item)
                 else:
                     item.state, item.value = State.COMPUTED, result
@@ -354,6 +371,7 @@ class Engine:
             error = raised
         with self._changed:
             self._writers += 1
+            self._at_work -= 1
             self._ended(item, outcome, error)
             self._drop_unwritten(lambda each: each.stop())
             self._dispatch()

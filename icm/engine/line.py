@@ -61,6 +61,7 @@ class Line:
         items: those whose outcomes the caller has not had, in order.
         unread: of them those whose reading has not begun.
         uncomputed: of them those that the device has not begun, in order.
+        pause: while it gives true nothing further of it begins; quick.
         single: whether it leaves by itself, when the device is done with it.
         cut: whether something of it was dropped before it was written.
     """
@@ -69,11 +70,17 @@ class Line:
     client: str
     priority: int
     stop: Callable[[], bool]
+    pause: Callable[[], bool]
     single: bool = False
     items: deque[Item] = field(default_factory=deque)
     unread: deque[Item] = field(default_factory=deque)
     uncomputed: deque[Item] = field(default_factory=deque)
     cut: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more of it may begin now."""
+        return not self.stop() and not self.pause()
 
     def add(self, item: Item) -> None:
         """One more, behind the others; one that is not waiting needs no reading."""

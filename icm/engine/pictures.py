@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from icm.config.results import Absent
 from icm.engine.contract import LoadedModel
+from icm.engine.memory import Freed
 from icm.engine.passes import Passes
 from icm.engine.stages import Final, Stages
 from icm.errors import IcmError
@@ -35,6 +36,7 @@ class Steps(Generic[Job, Outcome]):
         write: takes the matte, and how long reading, the device and finishing took; called by
             several threads.
         failed: takes what went wrong; called by any thread.
+        begun: told that the device takes a job; called by the thread that owns it; raises nothing.
         alike: whether two jobs have the same reference, so that they may share a pass; quick.
     """
 
@@ -42,6 +44,7 @@ class Steps(Generic[Job, Outcome]):
     reference: Callable[[Job], Reference]
     write: Callable[[Job, Matte, Seconds], Outcome]
     failed: Callable[[Job, Exception], Outcome]
+    begun: Callable[[Job], None] = lambda job: None
     alike: Callable[[Job, Job], bool] = lambda first, second: True
 
 
@@ -91,6 +94,7 @@ class Pictures(Generic[Job, Outcome]):
         self._absent = absent
         self._around = around
         self._passes = Passes(matting, batch)
+        self._freed = Freed()
         self.device_seconds = 0.0
         self.stages = Stages(
             read=self._read,
@@ -117,6 +121,8 @@ class Pictures(Generic[Job, Outcome]):
 
     def _compute(self, group: Sequence[_Loaded]) -> list[_Predicted | Final[Outcome]]:
         started = time.monotonic()
+        for each in group:
+            self._steps.begun(each.job)
         try:
             with self._around():
                 computed = self._computed(group)
@@ -151,6 +157,8 @@ class Pictures(Generic[Job, Outcome]):
             return self._steps.write(job, matte, seconds)
         except Exception as error:  # as in _read
             return self._steps.failed(job, error)
+        finally:
+            self._freed.one_more()
 
 
 def _since(started: float) -> float:

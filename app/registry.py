@@ -119,6 +119,7 @@ class Registry:
         if session and not late and session not in visitor.sessions:
             with visitor.lock:
                 visitor.sessions.add(session)
+                visitor.away = False
                 visitor.changed()
         return visitor
 
@@ -178,6 +179,7 @@ class Registry:
                     visitor.sessions.discard(session)
                     visitor.followers.pop(session, None)
                     visitor.left = time.monotonic()
+                    visitor.away = not visitor.sessions
 
     def __len__(self) -> int:
         """How many visitors are here; one counts until all its files are gone."""

@@ -80,7 +80,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     async def upload(request: Request, kind: str, key: str = "") -> JSONResponse:
         name = unquote(request.headers.get("X-Icm-Name", ""))[:1000]
         token = request.headers.get("X-Icm-Visitor", "")
-        path = await _received(request, desk)
+        path = await received(request, desk)
         sender = Sender(token, client_of(request), request.headers.get("X-Icm-Model", ""))
         return await asyncio.to_thread(_arrive, desk, sender, Upload(kind, key, path, name))
 
@@ -122,7 +122,7 @@ def _take(desk: Desk, visitor: Visitor, upload: Upload) -> dict[str, int]:
     return {"version": visitor.photo(key).version if upload.kind == "painting" else 0}
 
 
-async def _received(request: Request, desk: Desk) -> Path:
+async def received(request: Request, desk: Desk) -> Path:
     """Writes a request's body aside; stops at the limit."""
     most = desk.settings.max_upload
     too_large = TooLargeError(

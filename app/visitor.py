@@ -126,6 +126,7 @@ class Visitor:
         progress: of the run.
         stop: set when the run should end after the current picture.
         sessions: open pages of this visitor.
+        away: whether the last page closed and none was opened since; the run waits meanwhile.
         left: clock when the last page closed.
         seen: clock of the last sign of life.
         version: counts changes, for pages that follow.
@@ -150,6 +151,7 @@ class Visitor:
     progress: Progress = field(default_factory=Progress)
     stop: threading.Event = field(default_factory=threading.Event)
     sessions: set[str] = field(default_factory=set)
+    away: bool = False
     left: float = field(default_factory=time.monotonic)
     seen: float = field(default_factory=time.monotonic)
     version: int = 0

@@ -15,15 +15,20 @@ from icm.version import __version__
 __all__ = [
     "Absent",
     "Adjustment",
+    "Call",
+    "Engine",
     "Failure",
+    "Final",
     "IcmError",
     "InputError",
     "Matte",
     "Matting",
     "Picture",
+    "Pictures",
     "Points",
     "Reference",
     "Scribbles",
+    "Steps",
     "Stroke",
     "__version__",
     "image_size",
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from icm.build import read_model_config
     from icm.config.adjust import Adjustment
     from icm.config.results import Absent
+    from icm.engine import Call, Engine, Final, Pictures, Steps
     from icm.errors import IcmError, InputError
     from icm.images import Picture, image_size, output_stems, read_image, read_mask
     from icm.matting import Failure, Matting, load
@@ -49,15 +55,20 @@ if TYPE_CHECKING:
 _HOMES = {
     "Absent": "icm.config.results",
     "Adjustment": "icm.config.adjust",
+    "Call": "icm.engine",
+    "Engine": "icm.engine",
     "Failure": "icm.matting",
+    "Final": "icm.engine",
     "IcmError": "icm.errors",
     "InputError": "icm.errors",
     "Matte": "icm.results",
     "Matting": "icm.matting",
     "Picture": "icm.images",
+    "Pictures": "icm.engine",
     "Points": "icm.results",
     "Reference": "icm.results",
     "Scribbles": "icm.results",
+    "Steps": "icm.engine",
     "Stroke": "icm.results",
     "image_size": "icm.images",
     "inventory": "icm.weights.inventory",

@@ -5,7 +5,7 @@ icm.widgets.easel = (element, act) => {
   const UNDOS = 20, SAVE_AFTER = 200;
   let view = { photos: [], chosen: "" };
   let photo = null;        // on the easel
-  let tool = "brush", size = 36, zoom = 1;
+  let tool = "brush", size = 36;
   let stroke = null;       // {points, pointer} while painting
   let pen = null;          // [x, y] of the keyboard's pen, canvas pixels
   let down = false;        // whether that pen paints
@@ -21,7 +21,8 @@ icm.widgets.easel = (element, act) => {
   const paper = canvas.getContext("2d");
   const ring = h("div", { class: "icm-ring", "aria-hidden": "true" });
   const sheet = h("div", { class: "icm-sheet" }, picture, canvas, ring);
-  const stage = h("div", { class: "icm-stage" }, sheet);
+  const frame = h("div", { class: "icm-stage" }, sheet);
+  const stage = icm.stage(frame, sheet, { thin: 140, oncancel: abandon, ontap: togglePen });
   const status = h("p", { class: "icm-note", role: "status" });
   const problem = h("p", { class: "icm-problem", role: "alert" });
   const strip = h("ul", { class: "icm-strip", "aria-label": "Photos of the object" });
@@ -32,10 +33,8 @@ icm.widgets.easel = (element, act) => {
   const width = h("input", { type: "range", min: 4, max: 160, value: size, oninput: () => { size = +width.value; } });
   const undoButton = h("button", { type: "button", class: "icm-button", onclick: undo }, "Undo");
   const clearButton = h("button", { type: "button", class: "icm-button", onclick: clear }, "Clear");
-  const zoomOut = h("button", { type: "button", class: "icm-button", "aria-label": "Smaller view", onclick: () => rezoom(zoom / 1.5) }, "−");
-  const zoomIn = h("button", { type: "button", class: "icm-button", "aria-label": "Larger view", onclick: () => rezoom(zoom * 1.5) }, "+");
   const toolbar = h("div", { class: "icm-toolbar" }, tools.group,
-    h("label", { class: "icm-size" }, h("span", {}, "Size"), width), undoButton, clearButton, h("span", { class: "icm-pair" }, zoomOut, zoomIn));
+    h("label", { class: "icm-size" }, h("span", {}, "Size"), width), undoButton, clearButton, stage.controls);
 
   const example = h("button", { type: "button", class: "icm-button", onclick: () => act({ action: "example" }) }, "Try an example");
   const first = h("div", { class: "icm-drop" },
@@ -49,7 +48,7 @@ icm.widgets.easel = (element, act) => {
     picker("Add another photo", { multiple: true, onfiles: addPhotos }),
     picker("Use a mask or cut-out file", { onfiles: addMask }),
     h("button", { type: "button", class: "icm-button", onclick: saveReference }, "Save reference"));
-  const work = h("div", { class: "icm-work" }, strip, toolbar, stage, status, more);
+  const work = h("div", { class: "icm-work" }, strip, toolbar, frame, status, more);
   element.replaceChildren(h("div", { class: "icm" }, first, work, problem));
   droppable(element, (files) => files.some((f) => f.name.endsWith(".icmref")) ? addSaved(files) : addPhotos(files));
   icm.pasters.push({ element, wants: () => !view.photos.length, take: addPhotos });
@@ -110,14 +109,14 @@ icm.widgets.easel = (element, act) => {
 
   async function open(other) {
     const { key, url, version, mask: source, saved } = photo;
-    if (other) { history = []; zoom = 1; pen = null; down = false; }
+    if (other) { history = []; pen = null; down = false; }
     known[key] = version;
     for (const each of [mask, canvas]) { each.width = photo.width; each.height = photo.height; }
     picture.src = url;
     picture.alt = `Photo of the object: ${photo.name}`;
     toolbar.hidden = Boolean(saved);
     canvas.style.pointerEvents = saved ? "none" : "";
-    layout();
+    stage.open(photo.width, photo.height, other);
     if (source) {
       const image = new Image();
       image.src = source;
@@ -135,21 +134,6 @@ icm.widgets.easel = (element, act) => {
     draw(true);
     describe();
   }
-
-  function layout() {
-    if (!photo) return;
-    const room = stage.clientWidth || 600, high = Math.max(260, Math.min(innerHeight * 0.62, 620));
-    let scale = Math.min(room / photo.width, high / photo.height, 3);
-    // A very tall or wide photo would be too thin to paint on: it is shown larger and scrolls.
-    scale = Math.max(scale, Math.min(140 / Math.min(photo.width, photo.height), 3));
-    sheet.style.width = `${photo.width * scale * zoom}px`;
-    sheet.style.height = `${photo.height * scale * zoom}px`;
-    zoomOut.disabled = zoom <= 1;
-    zoomIn.disabled = zoom >= 8;
-  }
-  function rezoom(value) { zoom = Math.max(1, Math.min(8, value)); layout(); }
-  new ResizeObserver(layout).observe(stage);
-  addEventListener("resize", layout);
 
   const tint = document.createElement("canvas"), edge = document.createElement("canvas");
   function coloured(source, target, colour) {
@@ -236,8 +220,8 @@ icm.widgets.easel = (element, act) => {
     points.forEach(([x, y]) => ink.lineTo(x, y));
     ink.fill();
   }
-  let frame = 0;
-  const soon = () => { frame ||= requestAnimationFrame(() => { frame = 0; draw(!stroke); }); };
+  let due = 0;
+  const soon = () => { due ||= requestAnimationFrame(() => { due = 0; draw(!stroke); }); };
 
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || stroke || !photo || photo.saved) return;
@@ -266,6 +250,14 @@ icm.widgets.easel = (element, act) => {
     stroke = null;
     touched();
   }
+  function abandon() { // two fingers or the hand took over
+    if (!stroke) return;
+    stroke = null;
+    const last = history.pop();
+    ink.clearRect(0, 0, mask.width, mask.height);
+    ink.drawImage(last, 0, 0);
+    draw(true);
+  }
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
   canvas.addEventListener("pointerleave", () => { ring.style.display = "none"; });
@@ -285,26 +277,31 @@ icm.widgets.easel = (element, act) => {
       return;
     }
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (!step && event.key !== " ") return;
+    if (!step) return;
     event.preventDefault();
     if (!photo || photo.saved) return;
     pen ??= [canvas.width / 2, canvas.height / 2];
-    if (event.key === " ") {
-      down = !down;
-      if (down) { remember(); paint(pen, pen); } else touched();
-      draw(!down);
-    } else {
-      const reach = (event.shiftKey ? 1 : size / 2) * ratio();
-      const next = [Math.max(0, Math.min(canvas.width, pen[0] + step[0] * reach)), Math.max(0, Math.min(canvas.height, pen[1] + step[1] * reach))];
-      if (down) paint(pen, next);
-      pen = next;
-      draw(!down);
-    }
+    const reach = (event.shiftKey ? 1 : size / 2) * ratio();
+    const inside = (value, most) => Math.max(0, Math.min(most, value));
+    const next = [inside(pen[0] + step[0] * reach, canvas.width), inside(pen[1] + step[1] * reach, canvas.height)];
+    if (down) paint(pen, next);
+    pen = next;
+    showPen();
+  });
+  function togglePen() {
+    if (!photo || photo.saved || document.activeElement !== canvas) return;
+    pen ??= [canvas.width / 2, canvas.height / 2];
+    down = !down;
+    if (down) { remember(); paint(pen, pen); } else touched();
+    showPen();
+  }
+  function showPen() {
+    draw(!down);
     ring.style.display = "block";
     ring.style.width = ring.style.height = `${size}px`;
     ring.style.left = `${pen[0] / ratio()}px`;
     ring.style.top = `${pen[1] / ratio()}px`;
-  });
+  }
   canvas.addEventListener("blur", () => { if (down) { down = false; touched(); } });
 
   function undo() {

@@ -4,21 +4,22 @@ icm.widgets.viewer = (element, act) => {
   const { h, picker, radios } = icm;
   const COLOURS = { white: "#ffffff", black: "#000000" };
   let view = { result: null };
-  let side = "compare", zoom = 0; // zoom 0: fits; else screen pixels per picture pixel
+  const SHARE = 0.66, TALLEST = 720; // of the window's height, and pixels, for the picture
+  let side = "compare";
 
   const before = h("img", { class: "icm-before", alt: "Before" });
   const after = h("img", { class: "icm-after", alt: "" });
   const line = h("div", { class: "icm-line", "aria-hidden": "true" });
   const paper = h("div", { class: "icm-paper" }, h("div", { class: "icm-behind" }, after), before, line);
-  const stage = h("div", { class: "icm-look", tabindex: "0", role: "region", "aria-label": "The result; scrolls when it is zoomed in" }, paper);
+  const frame = h("div", { class: "icm-look", tabindex: "0", role: "application", "aria-label":
+    "The result. + and − zoom, 0 fits the whole picture, 1 shows it at 100 %." }, paper);
+  const stage = icm.stage(frame, paper, { share: SHARE, tallest: TALLEST, onchange: sharpen });
   const slider = h("input", { type: "range", min: 0, max: 100, step: 0.5, value: 50, oninput: cut });
   const sliderLabel = h("label", { class: "icm-slide" }, h("span", {}, "Before"), slider, h("span", {}, "After"));
   slider.setAttribute("aria-label", "Before and after");
   const sides = radios("Show", "icm-side", [["compare", "Before / after"], ["cutout", "Cut-out"], ["alpha", "Alpha"], ["guidance", "Guidance"]],
     (value) => { side = value; draw(); });
   sides.choose(side);
-  const zooms = radios("Zoom", "icm-zoom", [["0", "Fit"], ["1", "100 %"], ["3", "300 %"]], (value) => { zoom = +value; draw(); });
-  zooms.choose("0");
   const colour = h("input", { type: "color", value: "#3b82f6", "aria-label": "Background colour", oninput: () => back(colour.value) });
   const backs = radios("Background", "icm-back", [["checker", "Checker"], ["white", "White"], ["black", "Black"], ["colour", "Colour"], ["picture", "Picture"]],
     (value) => back(COLOURS[value] ?? (value === "colour" ? colour.value : value)));
@@ -28,8 +29,8 @@ icm.widgets.viewer = (element, act) => {
   const downloads = h("div", { class: "icm-row" });
   const everything = h("a", { class: "icm-button icm-strong", download: "mattes.zip" }, "Download all (zip)");
   const empty = h("p", { class: "icm-empty" }, "Results appear here, one by one, as soon as the first picture is done.");
-  const work = h("div", { class: "icm-work" }, h("div", { class: "icm-toolbar" }, sides.group, zooms.group),
-    stage, sliderLabel, title, h("div", { class: "icm-toolbar" }, h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload), downloads);
+  const work = h("div", { class: "icm-work" }, h("div", { class: "icm-toolbar" }, sides.group, stage.controls),
+    frame, sliderLabel, title, h("div", { class: "icm-toolbar" }, h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload), downloads);
   element.replaceChildren(h("div", { class: "icm" }, empty, work, problem));
 
   async function addBackground([{ file, name }]) {
@@ -59,7 +60,7 @@ icm.widgets.viewer = (element, act) => {
   }
   // Dragging on the picture moves the slider.
   paper.addEventListener("pointerdown", (event) => {
-    if (side !== "compare" || event.pointerType === "touch" && zoom) return;
+    if (side !== "compare" || event.button !== 0) return;
     event.preventDefault();
     paper.setPointerCapture(event.pointerId);
     drag(event);
@@ -71,24 +72,31 @@ icm.widgets.viewer = (element, act) => {
     cut();
   }
 
+  // Small copies while they suffice; the full files where they are looked at more closely.
+  function sharpen() {
+    const { result } = view;
+    if (!result) return;
+    const wanted = stage.scale * devicePixelRatio;
+    const longest = Math.max(result.width, result.height);
+    const near = wanted * longest > 1.01 * Math.min(1280, longest);
+    const files = near ? result.full : result.look;
+    const kind = side === "compare" ? "cutout" : side;
+    const source = files[kind] ?? result.look[kind];
+    if (after.getAttribute("src") !== source) after.src = source;
+    if (before.getAttribute("src") !== files.before) before.src = files.before;
+    paper.classList.toggle("icm-pixels", near && wanted > 1.5);
+  }
+
   function draw() {
     const { result } = view;
     empty.hidden = Boolean(result);
     work.hidden = !result;
     if (!result) return;
-    const files = zoom ? result.full : result.look;
     const kind = side === "compare" ? "cutout" : side;
-    const source = files[kind] ?? result.look[kind];
-    if (after.getAttribute("src") !== source) after.src = source;
-    if (before.getAttribute("src") !== files.before) before.src = files.before;
     after.alt = { cutout: "Cut-out", alpha: "Alpha: white is kept", guidance: "Guidance: where the model saw the object" }[kind];
     before.hidden = line.hidden = sliderLabel.hidden = side !== "compare";
-    const room = stage.clientWidth, high = Math.max(240, Math.min(innerHeight * 0.7, 720));
-    const fit = Math.min(room / result.width, high / result.height, Math.max(1, 480 / Math.max(result.width, result.height)));
-    const scale = zoom ? zoom / devicePixelRatio : fit;
-    paper.style.width = `${result.width * scale}px`;
-    paper.style.height = `${result.height * scale}px`;
-    paper.classList.toggle("icm-pixels", zoom > 1);
+    stage.open(result.width, result.height);
+    sharpen();
     const behind = paper.firstChild.style;
     const cutout = kind === "cutout", { background } = view;
     paper.firstChild.classList.toggle("icm-checker", cutout && background === "checker");
@@ -106,7 +114,6 @@ icm.widgets.viewer = (element, act) => {
     everything.href = view.zip;
     everything.textContent = `Download all ${view.done} (zip)`;
   }
-  addEventListener("resize", draw);
   return (next) => {
     if (next.background === wanted) wanted = null;
     view = { ...next, background: wanted ?? next.background };

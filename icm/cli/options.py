@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icm.config.results import ABSENT, SAVE_KINDS
@@ -13,8 +12,6 @@ from icm.errors import InputError
 if TYPE_CHECKING:
     from icm.matting import Matting
     from icm.results import Points, Reference
-
-REFERENCE_SUFFIX = ".icmref"
 
 
 class _ReferenceAction(Action):
@@ -159,21 +156,7 @@ def reference_of(matting: Matting, pairs: Sequence[tuple[str, str | Points | Non
     """
     if not pairs:
         raise InputError("no reference was given: add --reference PICTURE --mask PICTURE")
-    made = [_single(matting, picture, mask) for picture, mask in pairs]
-    joined = made[0]
-    for each in made[1:]:
-        joined = joined + each
-    return joined
-
-
-def _single(matting: Matting, picture: str, mask: str | Points | None) -> Reference:
-    from icm.results import Reference  # noqa: PLC0415 - imports torch
-
-    if Path(picture).suffix.lower() != REFERENCE_SUFFIX:
-        return matting.reference(picture, mask)
-    if mask is not None:
-        raise InputError(f"{picture} holds its mask already: leave out --mask and --points")
-    return Reference.load(picture)
+    return matting.reference(list(pairs))
 
 
 def add_output_options(parser: ArgumentParser) -> None:

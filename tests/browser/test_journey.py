@@ -132,7 +132,10 @@ def _look_around(page, served, visitor) -> None:
         for side in ("Cut-out", "Alpha", "Guidance", "Before / after"):
             page.locator("#viewer").get_by_label(side, exact=True).check(force=True)
             page.wait_for_function("document.querySelector('.icm-after').naturalWidth > 0")
-        page.locator("#viewer").get_by_label("300 %").check(force=True)
+        for _ in range(8):  # a small picture is shown in full only far beyond 100 %
+            larger = page.locator("#viewer").get_by_role("button", name="Larger view")
+            if larger.is_enabled():
+                larger.click()
         page.wait_for_function("document.querySelector('.icm-after').src.includes('full.cutout')")
         page.get_by_label("White").check(force=True)
         until(lambda: visitor.background == "#ffffff")

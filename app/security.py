@@ -1,8 +1,9 @@
 """What a page gives out and takes in: no file but uploads and results, no route but its own.
 
 Rests on parts of Gradio that are private or undocumented (6.31, pinned below 6.32):
-`Blocks.has_launched`, `Block.async_move_resource_to_block_cache`, `Blocks._queue`'s events
-(`app/callers.py`), and the paths of its routes. `tests/security` fails where one of them changes.
+`Blocks.has_launched`, `Blocks.preprocess_data`, `Block.async_move_resource_to_block_cache`,
+`Blocks._queue`'s events (`app/callers.py`), and the paths of its routes. `tests/security` and
+`tests/app` fail where one of them changes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI, Request
+from gradio.exceptions import InvalidPathError
+from gradio.route_utils import FnIndexInferError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -34,6 +38,7 @@ _PAGES = (
     "/login",
     "/logout",
     "/manifest.json",
+    "/openapi.json",
     "/robots.txt",
     "/theme.css",
     *(
@@ -66,6 +71,7 @@ _BELOW = (
     f"{_API}heartbeat/",
 )
 MCP = "/mcp"
+_OPENAPI = "/openapi.json"
 
 
 def login(accounts: tuple[tuple[str, str], ...]) -> Callable[[str, str], bool] | None:
@@ -125,11 +131,53 @@ def seal(page: gr.Blocks, served: Path, results: Path) -> None:
         results: where the endpoints write.
     """
     page.has_launched = True  # Gradio checks paths only then, and mounting does not set it
+    page.preprocess_data = _in_words(page.preprocess_data)
     for block in page.blocks.values():
         # The one door through which Gradio turns what a visitor sends into a file that it serves.
         block.async_move_resource_to_block_cache = _checked(
             block.async_move_resource_to_block_cache, served, results
         )
+
+
+def answer_in_words(app: FastAPI) -> None:
+    """Makes Gradio's application, below an application, say what it could not do."""
+
+    async def unknown(request: Request, _: Exception) -> JSONResponse:
+        name = str(request.path_params.get("api_name", ""))[:40]
+        return JSONResponse({"error": f"there is no endpoint '{name}': see {_API}info"}, 404)
+
+    async def failed(_: Request, __: Exception) -> JSONResponse:  # the log has it already
+        return JSONResponse({"error": f"this call does not fit the server: see {_API}info"}, 500)
+
+    for route in app.routes:
+        gradio_s = getattr(route, "app", None)
+        if isinstance(gradio_s, FastAPI):
+            gradio_s.add_exception_handler(FnIndexInferError, unknown)
+            gradio_s.add_exception_handler(Exception, failed)
+
+
+def _in_words(prepare: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuses values that an endpoint cannot take; Gradio answers null, or with its insides."""
+
+    async def prepared(function: Any, values: list[Any], *more: Any, **named: Any) -> Any:
+        most = len(function.inputs)
+        if len(values) < most:
+            raise gr.Error(
+                f"{len(values)} values for an endpoint that takes {most} values: see {_API}info",
+                print_exception=False,
+            )
+        try:
+            return await prepare(function, values, *more, **named)
+        except gr.Error:
+            raise
+        except InvalidPathError as error:
+            raise gr.Error(f"{_NO_FILE}: upload it", print_exception=False) from error
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise gr.Error(
+                f"the values do not fit the endpoint: see {_API}info", print_exception=False
+            ) from error
+
+    return prepared
 
 
 def _checked(move: Callable[..., Any], served: Path, results: Path) -> Callable[..., Any]:
@@ -164,6 +212,8 @@ class OwnRoutes:
             return
         refusal = self._refusal(scope.get("path", ""))
         if scope["type"] == "http" and refusal is None:
+            if scope["path"] == _OPENAPI:  # where tools look for it
+                scope = {**scope, "path": _API.rstrip("/") + _OPENAPI}
             await self._app(scope, receive, send)
             return
         answer = refusal or JSONResponse({"error": "no such page"}, 404)

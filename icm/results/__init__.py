@@ -6,6 +6,7 @@ from icm.results.matte import Matte
 from icm.results.network import Computed, Example, Features, Prediction
 from icm.results.prompts import Marks, Points, Scribbles, Seeds, parse_points, seeds_of
 from icm.results.reference import Reference
+from icm.results.strokes import Stroke
 
 __all__ = [
     "SAVE_KINDS",
@@ -20,6 +21,7 @@ __all__ = [
     "Reference",
     "Scribbles",
     "Seeds",
+    "Stroke",
     "over",
     "parse_points",
     "seeds_of",

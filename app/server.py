@@ -24,6 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from icm import IcmError, InputError
 
 from .clients import Proxies
+from .corrections import add_corrections
 from .desk import Desk, open_desk
 from .downloads import add_downloads
 from .layout import build_page, look
@@ -67,6 +68,7 @@ def build_app(desk: Desk) -> FastAPI:
     add_routes(app, desk)
     if agents:
         agents.add_routes(app)
+    add_corrections(app, desk)
     add_downloads(app, desk)
     page = build_page(desk).queue(max_size=_EVENTS, api_open=False)
     seal(page, desk.registry.served, desk.registry.loose)

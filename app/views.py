@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from .edits import current
 from .results import KINDS, LOOKS
 from .visitor import Photo, Progress, Target, Visitor
 
@@ -171,6 +172,7 @@ def _result_view(visitor: Visitor, target: Target) -> View:
         "width": target.size[1],
         "present": target.state != "absent",
         "confidence": target.confidence,
+        "edit": current(target.path.parent).as_json(),
         "look": {kind: look(f"{kind}.webp") for kind in LOOKS},
         "full": {
             "before": look("full.before.jpg"),

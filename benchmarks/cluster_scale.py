@@ -24,8 +24,12 @@ from typing import Any
 
 import numpy as np
 import psutil
+import pyarrow as pa
 import torch
 from PIL import Image
+from pyarrow import parquet
+from ray._private.internal_api import memory_summary
+from ray.cluster_utils import Cluster
 
 from icm.config.base import load_config
 from icm.config.batch import BatchConfig
@@ -65,18 +69,22 @@ class Nothing:
         self.fingerprint = self.results_fingerprint = "nothing"
 
     def input_size(self, picture: Picture) -> tuple[int, int]:
+        """The picture's own."""
         return picture.size
 
     def predict(self, pictures: Sequence[Picture], reference: Reference) -> list[Prediction]:
+        """Nothing, for each."""
         nothing = torch.zeros(1, 1, 1, 1)
         return [Prediction(nothing, nothing, torch.zeros(1)) for _ in pictures]
 
     def refine(
         self, picture: Picture, prediction: Prediction, absent: Absent | None = None
     ) -> Computed:
+        """Nothing more."""
         return Computed(prediction)
 
     def finish(self, picture: Picture, computed: Computed, absent: Absent | None = None) -> Matte:
+        """A matte that is not saved."""
         alpha = np.zeros(picture.size, np.float32)
         return Matte(picture, alpha, alpha, alpha, 0.0, False, picture.rgb, skipped=True)
 
@@ -104,10 +112,12 @@ class Watch:
         self.seen: dict[str, dict[str, float]] = {}
 
     def begin(self, total: int | None) -> None:
+        """See `Listener`."""
         self._total = total or 0
         self.first = time.monotonic()
 
     def advance(self, outcome: Outcome) -> None:
+        """See `Listener`; measures."""
         self._done += 1
         while self._shares and self._done >= self._shares[0] * self._total:
             share = self._shares.pop(0)
@@ -118,13 +128,12 @@ class Watch:
             }
 
     def rates(self, pictures: dict[str, float]) -> None:
+        """See `ClusterListener`."""
         print(f"{self._done} of {self._total}", {k: round(v) for k, v in pictures.items()})
 
 
 def stores_used() -> float:
     """Bytes used in the object stores of all nodes."""
-    from ray._private.internal_api import memory_summary
-
     text = memory_summary(stats_only=True)
     for line in text.splitlines():
         if line.startswith("Plasma memory usage"):
@@ -138,8 +147,6 @@ def nodes(number: int) -> Iterator[str]:
     os.environ.update(
         OMP_NUM_THREADS="1", RAY_USAGE_STATS_ENABLED="0", PYTHONPATH=f"{ROOT}:{ROOT}/benchmarks"
     )
-    from ray.cluster_utils import Cluster
-
     head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
     for _ in range(number - 1):
@@ -153,9 +160,6 @@ def nodes(number: int) -> Iterator[str]:
 
 def write_manifest(folder: Path, rows: int) -> Path:
     """So many rows, all of one picture."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
     Image.fromarray(np.zeros((SIDE, SIDE, 3), np.uint8)).save(folder / "picture.png")
     path = folder / "manifest.parquet"
     schema = pa.schema([("uri", pa.string()), ("key", pa.string())])

@@ -17,7 +17,7 @@ _INTRO = """<div class="icm icm-title"><h1>Mark it once, cut it out everywhere</
 <p>Show an object on one photo. The program finds it in your other pictures and cuts it out, with
 soft edges such as hair and fur, so that you can put it on any background.</p></div>"""
 _STEP = '<div class="icm icm-step"><h2>{}</h2><p>{}</p></div>'
-_SCRIPTS = ("core.js", "stage.js", "easel.js", "tray.js", "viewer.js")
+_SCRIPTS = ("core.js", "stage.js", "easel.js", "tray.js", "brush.js", "panel.js", "viewer.js")
 _SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 
 
@@ -36,7 +36,7 @@ def look() -> dict[str, Any]:
         block_info_text_color_dark="*body_text_color",
     )
     scripts = "\n".join(f"<script>{_bundled(name)}</script>" for name in _SCRIPTS)
-    return {"theme": theme, "css": _bundled("page.css"), "head": scripts}
+    return {"theme": theme, "css": _bundled("page.css") + _bundled("touch.css"), "head": scripts}
 
 
 def build_page(desk: Desk) -> gr.Blocks:

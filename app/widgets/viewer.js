@@ -13,7 +13,10 @@ icm.widgets.viewer = (element, act) => {
   const paper = h("div", { class: "icm-paper" }, h("div", { class: "icm-behind" }, after), before, line);
   const frame = h("div", { class: "icm-look", tabindex: "0", role: "application", "aria-label":
     "The result. + and − zoom, 0 fits the whole picture, 1 shows it at 100 %." }, paper);
-  const stage = icm.stage(frame, paper, { share: SHARE, tallest: TALLEST, onchange: sharpen });
+  const stage = icm.stage(frame, paper, { share: SHARE, tallest: TALLEST, onchange: sharpen, oncancel: () => touch.cancel() });
+  const touch = icm.brush(paper, sendEdit);
+  const panel = icm.panel(paper, (adjustment) => touch.change(adjustment), (adjustment) => post(`${icm.token}/adjust`, adjustment));
+  const again = h("button", { type: "button", class: "icm-button", onclick: useAsReference }, "Use as reference");
   const slider = h("input", { type: "range", min: 0, max: 100, step: 0.5, value: 50, oninput: cut });
   const sliderLabel = h("label", { class: "icm-slide" }, h("span", {}, "Before"), slider, h("span", {}, "After"));
   slider.setAttribute("aria-label", "Before and after");
@@ -30,9 +33,30 @@ icm.widgets.viewer = (element, act) => {
   const everything = h("a", { class: "icm-button icm-strong", download: "mattes.zip" }, "Download all (zip)");
   const empty = h("p", { class: "icm-empty" }, "Results appear here, one by one, as soon as the first picture is done.");
   const work = h("div", { class: "icm-work" }, h("div", { class: "icm-toolbar" }, sides.group, stage.controls),
-    frame, sliderLabel, title, h("div", { class: "icm-toolbar" }, h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload), downloads);
+    touch.row, frame, sliderLabel, title, panel.box, h("div", { class: "icm-toolbar" }, h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload), downloads);
   element.replaceChildren(h("div", { class: "icm" }, empty, work, problem));
 
+  async function post(path, body) {
+    const answer = await fetch(icm.url(path), { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } })
+      .catch(() => { throw new Error("the server cannot be reached: is it still running?"); });
+    const said = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(said.error ?? `the server answered ${answer.status}`);
+    act({ action: "refresh" });
+    return said;
+  }
+  let sent = Promise.resolve(); // one after the other
+  function sendEdit(key, edit) {
+    const answer = sent.then(() => post(`${icm.token}/${key}/edit`, edit));
+    sent = answer.catch(() => {});
+    return answer;
+  }
+  async function useAsReference() {
+    problem.textContent = "";
+    again.disabled = true;
+    try { await post(`${icm.token}/${view.result.key}/reference`, {}); }
+    catch (error) { problem.textContent = error.message; }
+    again.disabled = false;
+  }
   async function addBackground([{ file, name }]) {
     problem.textContent = "";
     try { await icm.send("background", file, { name }); wanted = null; act({ action: "refresh" }); }
@@ -96,6 +120,8 @@ icm.widgets.viewer = (element, act) => {
     after.alt = { cutout: "Cut-out", alpha: "Alpha: white is kept", guidance: "Guidance: where the model saw the object" }[kind];
     before.hidden = line.hidden = sliderLabel.hidden = side !== "compare";
     stage.open(result.width, result.height);
+    touch.open(result);
+    panel.open(result);
     sharpen();
     const behind = paper.firstChild.style;
     const cutout = kind === "cutout", { background } = view;
@@ -109,8 +135,8 @@ icm.widgets.viewer = (element, act) => {
     title.textContent = result.present
       ? `${result.name}: found, ${likely}.`
       : `${result.name}: maybe not in this picture (${likely}). Another reference photo may help; Guidance shows where the model looked.`;
-    downloads.replaceChildren(h("span", { class: "icm-caption" }, "Download this picture:"), ...["cutout", "alpha", "composite"].map((each) =>
-      h("a", { class: "icm-button", href: result.downloads[each], download: "" }, { cutout: "Cut-out", alpha: "Alpha", composite: "Composite" }[each])), everything);
+    downloads.replaceChildren(h("span", { class: "icm-caption" }, "Download this picture:"), ...["cutout", "alpha", ...(background === "checker" ? [] : ["composite"])].map((each) =>
+      h("a", { class: "icm-button", href: result.downloads[each], download: "" }, { cutout: "Cut-out", alpha: "Alpha", composite: "Composite" }[each])), again, everything);
     everything.href = view.zip;
     everything.textContent = `Download all ${view.done} (zip)`;
   }

@@ -24,6 +24,7 @@ _SERVED = {
     "shown.webp",
     "mask.png",
     "thumbnail.webp",
+    "card.webp",
     "before.webp",
     "cutout.webp",
     "alpha.webp",

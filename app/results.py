@@ -12,7 +12,7 @@ from PIL import Image
 from icm import InputError, Matte, over, read_image
 
 from .kept import keep
-from .uploads import fitted
+from .uploads import THUMBNAIL, fitted
 
 LOOK = 1280  # longer side of what is looked at before it is zoomed into
 LOOKS = ("before", "cutout", "alpha", "guidance")
@@ -26,7 +26,7 @@ def write_results(matte: Matte, folder: Path) -> None:
     """
     if matte.skipped:
         matte.save(folder, "full", ("alpha", "cutout"))
-        for name in ("full.before.jpg", *(f"{kind}.webp" for kind in LOOKS)):
+        for name in ("full.before.jpg", "card.webp", *(f"{kind}.webp" for kind in LOOKS)):
             (folder / name).unlink(missing_ok=True)
         keep(matte, folder)
         return
@@ -48,6 +48,14 @@ def write_matte(matte: Matte, folder: Path) -> None:
         with Image.open(folder / f"full.{kind}.png") as image:
             look = image.resize(small, Image.Resampling.LANCZOS)
             look.save(folder / f"{kind}.webp", quality=90, lossless=kind == "alpha")
+    write_card(folder)
+
+
+def write_card(folder: Path) -> None:
+    """Writes `card.webp`, a small copy of `cutout.webp`; whatever changes the one calls this."""
+    with Image.open(folder / "cutout.webp") as image:
+        size = fitted((image.height, image.width), THUMBNAIL)[::-1]
+        image.resize(size, Image.Resampling.LANCZOS).save(folder / "card.webp", quality=85)
 
 
 def composite(folder: Path, background: str, picture: Path | None) -> Image.Image:

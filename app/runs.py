@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from icm import Final, InputError, Matte, Matting, Picture, Reference, Steps, read_image
 
+from .judgement import basis_of, judge, policed
 from .models import Models
 from .queue import Device, Ticket
 from .results import write_results
@@ -116,6 +118,7 @@ class _Ready:
     """What a run needs before its first picture."""
 
     name: str
+    basis: str
     matting: Matting
     reference: Reference
 
@@ -143,7 +146,8 @@ class _Run:
             name = visitor.model
             matting = self.models.matting(name)
             with self.models.watched(name):
-                return _Ready(name, matting, reference_of(visitor, matting))
+                basis = basis_of(visitor)  # before the marks are read: a change shows as outdated
+                return _Ready(name, basis, matting, reference_of(visitor, matting))
         except Exception as error:
             self._fail(error)
             return None
@@ -156,7 +160,7 @@ class _Run:
         steps = Steps(
             read=self._read,
             reference=lambda target: ready.reference,
-            write=self._write,
+            write=functools.partial(self._write, ready.basis),
             failed=self._failed,
             begun=self._begun,
         )
@@ -166,7 +170,7 @@ class _Run:
                 ready.matting,
                 steps,
                 self.targets,
-                absent=visitor.absent,
+                absent="keep",  # `policed` knows what the visitor said of each picture
                 watched=lambda: self.models.watched(ready.name),
                 stop=visitor.stop.is_set,
                 pause=lambda: visitor.away,
@@ -190,16 +194,16 @@ class _Run:
             target.state = "working"
             self.visitor.changed()
 
-    def _write(self, target: Target, matte: Matte, seconds: Mapping[str, float]) -> None:
+    def _write(
+        self, basis: str, target: Target, matte: Matte, seconds: Mapping[str, float]
+    ) -> None:
         if not self._is_here(target):
             return
         folder = target.path.parent
+        matte = policed(matte, target, self.visitor.absent)
         write_results(matte, folder)
-        target.confidence = matte.confidence
         target.results = None if matte.skipped else folder
-        target.reason = "Skipped, as you chose." if matte.skipped else ""
-        target.version += 1
-        target.state = "done" if matte.present else "absent"
+        judge(target, matte, basis)
         self._settle(target)
 
     def _failed(self, target: Target, error: Exception) -> None:
@@ -212,7 +216,8 @@ class _Run:
         visitor = self.visitor
         with visitor.lock:
             if target not in visitor.targets:
-                shutil.rmtree(target.path.parent, ignore_errors=True)
+                if all(target is not removed for _, removed in visitor.removed):
+                    shutil.rmtree(target.path.parent, ignore_errors=True)
                 if visitor.gone:
                     shutil.rmtree(visitor.folder, ignore_errors=True)
                 return

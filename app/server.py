@@ -23,12 +23,14 @@ from starlette.middleware.cors import CORSMiddleware
 
 from icm import IcmError, InputError
 
+from .about import ICON, add_about
 from .clients import Proxies
 from .corrections import add_corrections
 from .desk import Desk, open_desk
 from .downloads import add_downloads
 from .layout import build_page, look
 from .limits import Limits
+from .marking import add_marking
 from .mcp_version import check_mcp
 from .models import Models
 from .origins import SameOrigin, names_of
@@ -66,10 +68,12 @@ def build_app(desk: Desk) -> FastAPI:
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _guard(app, desk)
     add_routes(app, desk)
+    add_about(app)
     if agents:
         agents.add_routes(app)
     add_corrections(app, desk)
     add_downloads(app, desk)
+    add_marking(app, desk)
     page = build_page(desk).queue(max_size=_EVENTS, api_open=False)
     seal(page, desk.registry.served, desk.registry.loose)
     mounted: FastAPI = gr.mount_gradio_app(
@@ -84,6 +88,7 @@ def build_app(desk: Desk) -> FastAPI:
         allowed_paths=[],
         show_error=False,  # its own errors name places of the server; ours are shown all the same
         footer_links=["api"],
+        favicon_path=str(ICON),
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,

@@ -21,6 +21,7 @@ __all__ = [
     "Final",
     "IcmError",
     "InputError",
+    "Marking",
     "Matte",
     "Matting",
     "Picture",
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from icm.engine import Call, Engine, Final, Pictures, Steps
     from icm.errors import IcmError, InputError
     from icm.images import Picture, image_size, output_stems, read_image, read_mask
-    from icm.matting import Failure, Matting, load
+    from icm.matting import Failure, Marking, Matting, load
     from icm.results import Matte, Points, Reference, Scribbles, Stroke, over
     from icm.weights.inventory import inventory
 
@@ -61,6 +62,7 @@ _HOMES = {
     "Final": "icm.engine",
     "IcmError": "icm.errors",
     "InputError": "icm.errors",
+    "Marking": "icm.matting",
     "Matte": "icm.results",
     "Matting": "icm.matting",
     "Picture": "icm.images",

@@ -26,6 +26,7 @@ from icm.build import Built, build, read_model_config
 from icm.config.model import ModelConfig
 from icm.config.results import Absent
 from icm.engine.grown_mask import grown_mask
+from icm.engine.marking import Marking
 from icm.engine.preparation import (
     check_visible,
     input_size,
@@ -48,6 +49,7 @@ from icm.models.small.cascade import enlarged_alpha, refined_alpha
 from icm.results import (
     Computed,
     Example,
+    Features,
     Marks,
     Matte,
     Points,
@@ -62,7 +64,7 @@ UNKNOWN = 0.5  # in a trimap
 ReferenceSource = PictureSource | Reference
 NOISE_SIZES = 8  # input sizes whose noise is kept; it is quickly sampled again
 
-__all__ = ["Failure", "Matting", "load"]
+__all__ = ["Failure", "Marking", "Matting", "load"]
 
 
 def load(
@@ -174,6 +176,28 @@ class Matting:
         made = image if isinstance(image, Reference) else Reference.load(path)
         check_model(made, self.config.name, self.fingerprint)
         return made
+
+    def marking(self, image: PictureSource) -> Marking:
+        """Looks at a photograph once, so that marks on it grow to masks quickly, again and again.
+
+        Args:
+            image: as for `reference`, which takes the mask that the marks have grown to.
+
+        Raises:
+            InputError: the picture cannot be read.
+        """
+        picture = read_image(image)
+        return Marking(self._seen(picture), picture.size)
+
+    def _seen(self, picture: Picture) -> Features:
+        """What the backbone sees of a picture, on the CPU, without attention."""
+        size = self.input_size(picture)
+        with self._running():
+            features = self._built.model.backbone.extract(
+                self._tensor([picture.at(size)]), self._noise(*size), attention=False
+            )
+        mask_b1hw = torch.ones((1, 1, *size))
+        return on_cpu(Example(features, mask_b1hw)).features
 
     def __call__(
         self,

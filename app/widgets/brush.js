@@ -5,14 +5,16 @@ icm.brush = (paper, send) => {
   const { h } = icm;
   const SPACING = 1.5, MOST = 4000; // pixels of the screen between two points; points of a stroke
   const COLOURS = { keep: "rgba(22, 163, 74, 0.6)", erase: "rgba(220, 38, 38, 0.6)" };
-  let result = null, edit = { strokes: [], adjustment: {} };
+  const NOTHING = { strokes: [], adjustment: {} };
+  let result = null, edit = NOTHING;
   let tool = "", line = null, undone = [], waiting = 0;
 
   const ink = h("canvas", { class: "icm-strokes", "aria-hidden": "true" });
   const ring = h("div", { class: "icm-ring", "aria-hidden": "true", hidden: true });
   paper.append(ink, ring);
   const tools = {};
-  const button = (name, text, title, onclick) => (tools[name] = h("button", { type: "button", class: "icm-button", title, onclick }, text));
+  const button = (name, text, title, onclick) =>
+    (tools[name] = h("button", { type: "button", class: "icm-button", title, onclick }, text));
   const range = (label, attributes) => {
     const input = h("input", { type: "range", ...attributes });
     return { input, label: h("label", { class: "icm-knob" }, h("span", {}, label), input) };
@@ -26,7 +28,8 @@ icm.brush = (paper, send) => {
     button("keep", "Keep", "Draw over what is missing", () => choose("keep")),
     button("erase", "Erase", "Draw over what is too much", () => choose("erase")),
     size.label, hard.label, h("label", { class: "icm-knob" }, exact, h("span", {}, "Paint exactly")),
-    button("undo", "Undo stroke", "Undo the last stroke", undo), button("redo", "Redo stroke", "Draw it again", redo), says);
+    button("undo", "Undo stroke", "Undo the last stroke", undo),
+    button("redo", "Redo stroke", "Draw it again", redo), says);
 
   function choose(name) {
     tool = tool === name ? "" : name;
@@ -45,11 +48,13 @@ icm.brush = (paper, send) => {
   const scale = () => paper.getBoundingClientRect().width / result.width;
   function at(event) {
     const box = paper.getBoundingClientRect();
-    return [(event.clientX - box.left) / box.width * result.width - 0.5, (event.clientY - box.top) / box.height * result.height - 0.5];
+    const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+    return [x * result.width - 0.5, y * result.height - 0.5];
   }
   function follow(event) {
     const box = paper.getBoundingClientRect(), wide = width() * scale();
-    Object.assign(ring.style, { width: `${wide}px`, height: `${wide}px`, left: `${event.clientX - box.left}px`, top: `${event.clientY - box.top}px` });
+    const [left, top] = [event.clientX - box.left, event.clientY - box.top];
+    Object.assign(ring.style, { width: `${wide}px`, height: `${wide}px`, left: `${left}px`, top: `${top}px` });
     ring.hidden = !tool || event.pointerType === "touch";
   }
   function show() { // strokes that the result does not show yet
@@ -71,7 +76,8 @@ icm.brush = (paper, send) => {
     event.preventDefault();
     event.stopImmediatePropagation();
     paper.setPointerCapture(event.pointerId);
-    line = { points: [at(event)], keep: tool === "keep", width: width(), hardness: +hard.input.value, exact: exact.checked, pointer: event.pointerId };
+    const brush = { keep: tool === "keep", width: width(), hardness: +hard.input.value, exact: exact.checked };
+    line = { points: [at(event)], ...brush, pointer: event.pointerId };
     show();
   }, true);
   paper.addEventListener("pointermove", (event) => {
@@ -79,15 +85,17 @@ icm.brush = (paper, send) => {
     if (line?.pointer !== event.pointerId) return;
     event.stopImmediatePropagation();
     const next = at(event), last = line.points.at(-1);
-    if (Math.hypot(next[0] - last[0], next[1] - last[1]) * scale() < SPACING || line.points.length >= MOST) return;
+    const apart = Math.hypot(next[0] - last[0], next[1] - last[1]) * scale();
+    if (apart < SPACING || line.points.length >= MOST) return;
     line.points.push(next);
     show();
   }, true);
   paper.addEventListener("pointerup", (event) => {
     if (line?.pointer !== event.pointerId) return;
     event.stopImmediatePropagation();
-    const { pointer, ...stroke } = line;
-    line = { ...line, pointer: null };
+    const stroke = { ...line };
+    delete stroke.pointer;
+    line = { ...stroke, pointer: null };
     undone = [];
     change({ ...edit, strokes: [...edit.strokes, stroke] });
   }, true);
@@ -128,8 +136,8 @@ icm.brush = (paper, send) => {
 
   // Shows the strokes of a result; an answer from before a change that is on its way says nothing new.
   function open(next) {
-    if (next?.key !== result?.key) { line = null; undone = []; edit = next?.edit ?? edit; }
-    else if (!waiting && next) edit = next.edit;
+    if (next?.key !== result?.key) { line = null; undone = []; edit = next?.edit ?? NOTHING; }
+    else if (!waiting && next) edit = next.edit ?? NOTHING;
     result = next;
     if (result) show();
     update();
@@ -140,5 +148,5 @@ icm.brush = (paper, send) => {
     if (event.shiftKey) redo(); else undo();
   });
   update();
-  return { row, open, change: (adjustment) => change({ ...edit, adjustment }), cancel, get edit() { return edit; }, get active() { return tool !== ""; } };
+  return { row, open, cancel, change: (adjustment) => change({ ...edit, adjustment }) };
 };

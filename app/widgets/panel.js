@@ -18,7 +18,8 @@ icm.panel = (paper, change, all) => {
     inputs[field].output = output;
     return h("label", { class: "icm-knob" }, h("span", {}, label), inputs[field], output);
   });
-  const objects = radios("Objects", "icm-objects", [["all", "All"], ["largest", "Largest"], ["clicked", "Those I click"]], (value) => {
+  const KINDS = [["all", "All"], ["largest", "Largest"], ["clicked", "Those I click"]];
+  const objects = radios("Objects", "icm-objects", KINDS, (value) => {
     picking = value === "clicked";
     places = [];
     paper.classList.toggle("icm-picking", picking);
@@ -33,7 +34,10 @@ icm.panel = (paper, change, all) => {
 
   function values() {
     const chosen = { objects: "all" };
-    for (const [field, , , start, unit] of KNOBS) if (+inputs[field].value !== start) chosen[field] = +(inputs[field].value * unit).toFixed(4);
+    for (const [field, , , start, unit] of KNOBS) {
+      const value = +inputs[field].value;
+      if (value !== start) chosen[field] = +(value * unit).toFixed(4);
+    }
     const kind = objects.group.querySelector("input:checked")?.value;
     if (kind === "largest") chosen.objects = kind;
     if (kind === "clicked" && places.length) chosen.objects = places;
@@ -68,14 +72,15 @@ icm.panel = (paper, change, all) => {
     event.preventDefault();
     event.stopImmediatePropagation();
     const area = paper.getBoundingClientRect();
-    places = [...places, [(event.clientX - area.left) / area.width * result.width, (event.clientY - area.top) / area.height * result.height]];
+    const [x, y] = [(event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height];
+    places = [...places, [x * result.width, y * result.height]];
     soon();
   }, true);
 
   function open(next) {
     const other = next?.key !== result?.key;
     result = next;
-    if (next && (other || !touched)) fill(next.edit.adjustment);
+    if (next && (other || !touched)) fill(next.edit?.adjustment ?? {});
   }
   return { box, open };
 };

@@ -60,7 +60,7 @@ icm.stage = (frame, sheet, options = {}) => {
   const larger = button("+", "Larger view", () => zoom(STEP));
   const fitButton = button("Fit", "Fit the whole picture", fit);
   const fullButton = button("100 %", "One pixel of the picture to one of the screen", actual);
-  const handButton = button("✋", "Hand: drag the picture (or hold the space key)", () => hand(!tool));
+  const handButton = button("Hand", "Hand: drag the picture (or hold the space key)", () => hand(!tool));
   handButton.setAttribute("aria-pressed", "false");
   const controls = icm.h("div", { class: "icm-zooms", role: "group", "aria-label": "View" },
     handButton, smaller, larger, fitButton, fullButton);

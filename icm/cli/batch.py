@@ -19,14 +19,13 @@ from icm.cli.options import (
     load_model,
     reference_of,
 )
-from icm.config import parse_config
-from icm.config.batch import BatchConfig
 from icm.errors import InputError, OutputError
 from icm.printable import visible
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+    from icm.config.batch import BatchConfig
     from icm.engine import Group, Missed, Request, Stop, Summary
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -187,6 +186,9 @@ def _check(arguments: Namespace) -> None:
 
 
 def _config(arguments: Namespace) -> BatchConfig:
+    from icm.config import parse_config  # noqa: PLC0415 - imports pydantic
+    from icm.config.batch import BatchConfig  # noqa: PLC0415 - imports pydantic
+
     search = {"patterns": arguments.pattern, "exclude": arguments.exclude}
     results = {
         "kinds": tuple(dict.fromkeys(arguments.save)),

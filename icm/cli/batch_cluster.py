@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from icm.cli.batch_progress import Shown, rates_text
 from icm.cli.options import reference_of
-from icm.config import parse_config
-from icm.config.batch import BatchConfig
-from icm.config.cluster import ClusterConfig
 from icm.errors import InputError
 from icm.printable import visible
 
 if TYPE_CHECKING:
+    from icm.config.batch import BatchConfig
+    from icm.config.cluster import ClusterConfig
     from icm.config.model import ModelConfig
     from icm.engine.cluster import ClusterRequest, Target
     from icm.matting import Matting
@@ -103,6 +102,9 @@ def _check(arguments: Namespace) -> None:
 
 
 def _cluster_config(arguments: Namespace) -> ClusterConfig:
+    from icm.config import parse_config  # noqa: PLC0415 - imports pydantic
+    from icm.config.cluster import ClusterConfig  # noqa: PLC0415 - as above
+
     least, most = arguments.workers or (None, None)
     values = {
         "address": arguments.ray_address,

@@ -7,8 +7,6 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from icm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -127,6 +125,8 @@ def source(entry: Entry) -> str:
 
 def example(entry: Entry) -> str:
     """YAML that puts the block into the network with its default options."""
+    import yaml  # noqa: PLC0415 - the help shall not wait for it
+
     from icm.blocks.build import options_of  # noqa: PLC0415 - loads torch
 
     options = {

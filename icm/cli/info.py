@@ -6,7 +6,6 @@ import argparse
 import os
 import platform
 import sys
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +59,8 @@ def _versions() -> list[tuple[str, str]]:
 
 
 def _version(package: str) -> str:
+    from importlib import metadata  # noqa: PLC0415 - the other verbs' help shall not wait for it
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

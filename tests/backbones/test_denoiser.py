@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from diffusers import UNet2DModel
+from diffusers import DDPMScheduler, UNet2DModel
 from diffusers.models.attention_processor import Attention, AttnProcessor
 
 from icm.backbones.denoiser import PATCH, SmallBackbone
+from icm.backbones.noising import NoiseSchedule
 
 
 @pytest.fixture(scope="module")
@@ -17,14 +18,51 @@ def backbone() -> SmallBackbone:
     return SmallBackbone(channels=(16, 16, 32), head_width=16).eval()
 
 
+def stock_of(channels: tuple[int, ...], head_width: int) -> UNet2DModel:
+    return UNet2DModel(
+        in_channels=3 * PATCH**2,
+        out_channels=3 * PATCH**2,
+        block_out_channels=channels,
+        down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=head_width,
+        norm_num_groups=16,
+    )
+
+
 def stock(backbone: SmallBackbone) -> UNet2DModel:
-    """A plain copy of its U-Net with diffusers' own attention."""
-    copy = UNet2DModel.from_config(backbone.unet.config)
+    """diffusers' network of the same weights, with its own attention."""
+    copy = stock_of((16, 16, 32), head_width=16)
     copy.load_state_dict(backbone.unet.state_dict())
     for module in copy.modules():
         if isinstance(module, Attention):
             module.set_processor(AttnProcessor())
     return copy.eval()
+
+
+def test_it_begins_as_the_stock_network_does() -> None:
+    """Names, initial values and the order that saved optimisers rely on."""
+    torch.manual_seed(3)
+    ours = SmallBackbone(channels=(16, 32, 48), head_width=16).unet
+    torch.manual_seed(3)
+    theirs = stock_of((16, 32, 48), head_width=16)
+    names = [name for name, _ in ours.named_parameters()]
+    assert names == [name for name, _ in theirs.named_parameters()]
+    assert all(
+        torch.equal(mine, value)
+        for mine, value in zip(ours.parameters(), theirs.parameters(), strict=True)
+    )
+
+
+def test_noise_is_added_as_the_stock_schedule_does() -> None:
+    ours, theirs = NoiseSchedule(), DDPMScheduler(prediction_type="v_prediction")
+    clean, noise = torch.randn(2, 3, 3, 8, 8, generator=torch.Generator().manual_seed(4))
+    time = torch.tensor([0, 5, 999])
+    assert torch.equal(ours.add_noise(clean, noise, time), theirs.add_noise(clean, noise, time))
+    assert torch.equal(
+        ours.get_velocity(clean, noise, time), theirs.get_velocity(clean, noise, time)
+    )
 
 
 @pytest.mark.parametrize("size", [(64, 64), (48, 96)])

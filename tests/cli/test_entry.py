@@ -98,12 +98,24 @@ def test_version_as_a_process():
     assert (result.returncode, result.stdout) == (0, f"icm {__version__}\n")
 
 
-def test_help_loads_no_heavy_package():
-    code = (
-        "import sys; from icm.cli import main; main(['--help']);"
-        "print([n for n in ('torch', 'cv2', 'numpy', 'pymatting', 'gradio') if n in sys.modules])"
-    )
-    assert python("-c", code).stdout.splitlines()[-1] == "[]"
+HEAVY = ("diffusers", "transformers", "accelerate", "pymatting", "numba", "gradio")
+
+
+@pytest.mark.parametrize(
+    ("run", "heavy"),
+    [
+        ("import icm", (*HEAVY, "torch", "cv2", "numpy", "pydantic", "yaml")),
+        (
+            "from icm.cli import main; main(['--help'])",
+            (*HEAVY, "torch", "cv2", "numpy", "pydantic", "yaml"),
+        ),
+        ("import icm; icm.load('small')", HEAVY),
+    ],
+)
+def test_heavy_packages_are_loaded_only_where_they_are_used(run, heavy):
+    code = f"import sys; {run}; print([name for name in {heavy} if name in sys.modules])"
+    result = python("-c", code)
+    assert result.stdout.splitlines()[-1:] == ["[]"], result.stderr
 
 
 def test_ctrl_c_in_a_process():

@@ -28,6 +28,9 @@ _SCRIPTS = (
     "tray.js",
     "verdict.js",
     "welcome.js",
+    "brush.js",
+    "panel.js",
+    "edits.js",
     "viewer.js",
 )
 _SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
@@ -48,7 +51,7 @@ def look() -> dict[str, Any]:
         block_info_text_color_dark="*body_text_color",
     )
     scripts = "\n".join(f"<script>{_bundled(name)}</script>" for name in _SCRIPTS)
-    return {"theme": theme, "css": _bundled("page.css"), "head": scripts}
+    return {"theme": theme, "css": _bundled("page.css") + _bundled("touch.css"), "head": scripts}
 
 
 def build_page(desk: Desk) -> gr.Blocks:

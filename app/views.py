@@ -101,8 +101,8 @@ def command_line(visitor: Visitor) -> str:
         words += ["--reference", name]
     words += [] if model == "small" else ["--model", model]
     words += [] if absent == "keep" else ["--absent", absent]
-    words += ["--save", ",".join(KINDS)]
     if background != "checker":
+        words += ["--save", ",".join(KINDS)]
         words += ["--background", "background.jpg" if background == "picture" else background]
     return shlex.join([*words, "-o", "my_mattes"])
 

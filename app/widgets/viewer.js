@@ -17,7 +17,12 @@ icm.widgets.viewer = (element, act) => {
   const paper = h("div", { class: "icm-paper" }, h("div", { class: "icm-behind" }, after), before, line);
   const frame = h("div", { class: "icm-look", tabindex: "0", role: "application", "aria-label":
     "The result. + and − zoom, 0 fits the whole picture, 1 shows it at 100 %." }, paper);
-  const stage = icm.stage(frame, paper, { share: SHARE, tallest: TALLEST, onchange: sharpen });
+  const oncancel = () => touch.cancel();
+  const stage = icm.stage(frame, paper, { share: SHARE, tallest: TALLEST, onchange: sharpen, oncancel });
+  const edits = icm.edits(() => act({ action: "refresh" }));
+  const touch = icm.brush(paper, edits.send);
+  const panel = icm.panel(paper, touch.change, edits.all);
+  const again = h("button", { type: "button", class: "icm-button", onclick: useAsReference }, "Use as reference");
   const slider = h("input", { type: "range", min: 0, max: 100, step: 0.5, value: 50, oninput: cut });
   const sliderLabel = h("label", { class: "icm-slide" }, h("span", {}, "Before"), slider, h("span", {}, "After"));
   slider.setAttribute("aria-label", "Before and after");
@@ -39,9 +44,17 @@ icm.widgets.viewer = (element, act) => {
   const behindBar = h("div", { class: "icm-toolbar" },
     h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload);
   const lookBar = h("div", { class: "icm-toolbar" }, sides.group, stage.controls);
-  const work = h("div", { class: "icm-work" }, verdict.row, lookBar, frame, sliderLabel, behindBar, downloads);
+  const work = h("div", { class: "icm-work" },
+    verdict.row, lookBar, touch.row, frame, sliderLabel, panel.box, behindBar, downloads);
   element.replaceChildren(h("div", { class: "icm" }, empty, work, problem));
 
+  async function useAsReference() {
+    problem.textContent = "";
+    again.disabled = true;
+    try { await edits.reference(view.result.key); }
+    catch (error) { problem.textContent = error.message; }
+    again.disabled = false;
+  }
   async function addBackground([{ file, name }]) {
     problem.textContent = "";
     try { await icm.send("background", file, { name }); wanted = null; act({ action: "refresh" }); }
@@ -107,6 +120,8 @@ icm.widgets.viewer = (element, act) => {
     after.alt = ALTS[kind];
     before.hidden = line.hidden = sliderLabel.hidden = side !== "compare";
     stage.open(result.width, result.height);
+    touch.open(result);
+    panel.open(result);
     sharpen();
     const behind = paper.firstChild.style;
     const cutout = kind === "cutout", { background } = view;
@@ -118,8 +133,9 @@ icm.widgets.viewer = (element, act) => {
     cut();
     paper.classList.toggle("icm-dimmed", verdict.show(view) && kind === "cutout");
     const link = ([each, text]) => h("a", { class: "icm-button", href: result.downloads[each], download: "" }, text);
+    const kinds = Object.entries(KINDS).filter(([each]) => each !== "composite" || background !== "checker");
     const caption = h("span", { class: "icm-caption" }, "Download this picture:");
-    downloads.replaceChildren(caption, ...Object.entries(KINDS).map(link), everything);
+    downloads.replaceChildren(caption, ...kinds.map(link), again, everything);
     everything.href = view.zip;
     everything.textContent = `Download all ${view.done} (zip)`;
   }

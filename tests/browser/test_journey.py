@@ -97,13 +97,13 @@ def test_from_upload_to_zip(visit, served, tmp_path) -> None:
     waiting.value.save_as(path)
     archive = zipfile.ZipFile(path)
     assert archive.testzip() is None
-    assert len(archive.namelist()) == 13  # three of each picture, and the report
+    assert len(archive.namelist()) == 9  # two of each picture, and the report
     visitor = visitor_of(page, served)
     matting = served.desk.models.matting("small")
     reference = reference_of(visitor, matting)
     for name, size in sizes.items():
         alpha = Image.open(archive.open(f"{name}.alpha.png"))
-        assert alpha.size == Image.open(archive.open(f"{name}.composite.png")).size == size
+        assert alpha.size == Image.open(archive.open(f"{name}.cutout.png")).size == size
         target = next(each for each in visitor.targets if each.name.stem == name)
         matte = matting(target.path, reference)
         assert disagreement(alpha, np.rint(matte.alpha * 255)) <= 1

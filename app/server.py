@@ -25,6 +25,7 @@ from icm import IcmError, InputError
 
 from .about import ICON, add_about
 from .clients import Proxies
+from .corrections import add_corrections
 from .desk import Desk, open_desk
 from .downloads import add_downloads
 from .layout import build_page, look
@@ -70,6 +71,7 @@ def build_app(desk: Desk) -> FastAPI:
     add_about(app)
     if agents:
         agents.add_routes(app)
+    add_corrections(app, desk)
     add_downloads(app, desk)
     add_marking(app, desk)
     page = build_page(desk).queue(max_size=_EVENTS, api_open=False)

@@ -210,8 +210,8 @@ class Tools:
             return Shown(path, self._file(given.mask, asked))
         if not given.inside and not given.outside:
             return Shown(path)
-        points = (tuple((x, y) for x, y in dots) for dots in (given.inside, given.outside))
-        return Shown(path, Points(*points))
+        inside, outside = (tuple((x, y) for x, y in dots) for dots in (given.inside, given.outside))
+        return Shown(path, Points(inside=inside, outside=outside))
 
     def _values(self, made: Made, base: str) -> dict[str, Any]:
         names = zip(("alpha", "cutout"), made.files, strict=False)

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from .edits import current
 from .judgement import basis_of, shown_state
 from .results import KINDS, LOOKS
 from .visitor import Photo, Progress, Target, Visitor
@@ -204,6 +205,7 @@ def _result_view(visitor: Visitor, target: Target) -> View:
         "overruled": target.overruled,
         "doubt": target.doubt,
         "confidence": target.confidence,
+        "edit": current(target.path.parent).as_json(),
         "look": {kind: look(f"{kind}.webp") for kind in LOOKS},
         "full": {
             "before": look("full.before.jpg"),

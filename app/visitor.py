@@ -63,6 +63,7 @@ class Target:
         size: height and width, upright.
         state: how far it is.
         reason: why it failed, or why there is no cut-out, for the visitor to read.
+        editing: held while its result is changed by hand.
         confidence: how likely the object is in the picture, not how good the matte is; below the
             model's threshold the state is 'absent'.
         results: folder of its results, once it is done.
@@ -81,6 +82,7 @@ class Target:
     size: tuple[int, int]
     state: TargetState = "waiting"
     reason: str = ""
+    editing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     confidence: float = 0.0
     results: Path | None = None
     version: int = 0

@@ -137,6 +137,7 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
     weights_hash = load_weights(model, config)
     if refiner is not None:
         refiner = refiner.to(place).eval().requires_grad_(False)
+        refiner = refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as below
     model = model.to(place).eval().requires_grad_(False)
     if autocast is not None or place.type == "cuda":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it

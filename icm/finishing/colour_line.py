@@ -55,7 +55,8 @@ def on_line(ends_hw6: Floats, image: Floats) -> Floats:
     np.clip(share, 0, 1, out=share)
     offset -= share[..., np.newaxis] * along
     distance = np.minimum(np.sqrt(_dot(offset, offset)), 1)
-    return np.dstack([share, squared / (squared + np.float32(FLAT)), distance])
+    planes = np.stack([share, squared / (squared + np.float32(FLAT)), distance])
+    return np.moveaxis(planes, 0, -1)
 
 
 def _dot(a: Floats, b: Floats) -> Floats:

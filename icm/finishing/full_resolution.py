@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.finishing.tiles import Tile, enlarged, tiles_of
+from icm.finishing.tiles import Tile, by_planes, enlarged, rows_of
 from icm.images import resize
 
 _SURE = 0.02  # a network's alpha this close to 0 or 1 means 0 or 1
 _RADIUS = 2  # of the window, in the network's pixels
 _SMOOTHNESS = 1e-4  # variance of colour below which a window counts as flat
-_TILE = 128  # pixels of a side
+_STRIP = 64  # pixels of height: what is at work at once fits a processor's cache
 
 Map = NDArray[np.float32]
 
@@ -59,10 +59,12 @@ def full_resolution_alpha(alpha: Map, image: Map) -> Map:
     if not unknown.any():
         return result
     fit = guided_fit(alpha, resize(image, alpha.shape[:2]))
-    for tile in tiles_of(unknown, _TILE, margin=0):
-        place = tile.window
-        found = applied(fit, image[place], tile, size)
-        np.copyto(result[place], found, where=unknown[place] > 0)
+    for row in rows_of(unknown, _STRIP, margin=0):
+        wide = enlarged(fit, row[0].whole_width(size[1]), size)
+        for tile in row:
+            place = tile.window
+            found = evaluated(wide[:, tile.left : tile.right], image[place])
+            np.copyto(result[place], found, where=unknown[place] > 0)
     return result
 
 
@@ -78,7 +80,7 @@ def guided_upsampling(alpha: Map, image: Map) -> Map:
     """
     size = image.shape[:2]
     fit = guided_fit(alpha, resize(image, alpha.shape[:2]))
-    return applied(fit, image, Tile(0, size[0], 0, size[1]), size)
+    return evaluated(enlarged(fit, Tile(0, size[0], 0, size[1]), size), image)
 
 
 def guided_fit(alpha: Map, small: Map) -> Map:
@@ -93,22 +95,7 @@ def guided_fit(alpha: Map, small: Map) -> Map:
     """
     slope = _slope(small, alpha)
     offset = alpha - np.sum(slope * small, axis=2)
-    return np.dstack([slope, offset])
-
-
-def applied(fit_hw4: Map, image: Map, tile: Tile, size: tuple[int, int]) -> Map:
-    """The fitted map on the pixels of a tile.
-
-    Args:
-        fit_hw4: of the whole picture, at the network's size.
-        image: h w 3 in [0, 1], the tile's pixels.
-        tile: where they lie.
-        size: of the whole picture.
-
-    Returns:
-        h w in [0, 1].
-    """
-    return evaluated(enlarged(fit_hw4, tile, size), image)
+    return by_planes(np.dstack([slope, offset]))
 
 
 def evaluated(fit_hw4: Map, image: Map) -> Map:

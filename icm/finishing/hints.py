@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icm.finishing.colour_line import colour_line, on_line
 from icm.finishing.full_resolution import evaluated, guided_fit
-from icm.finishing.tiles import Tile, enlarged
+from icm.finishing.tiles import by_planes
 
 Map = NDArray[np.float32]
 
@@ -26,21 +26,20 @@ def fitted(alpha: Map, small: Map) -> Map:
     Returns:
         h w 11: alpha, the guided filter's slope and offset, both ends of the colour line.
     """
-    return np.dstack([alpha, guided_fit(alpha, small), colour_line(alpha, small)])
+    return by_planes(np.dstack([alpha, guided_fit(alpha, small), colour_line(alpha, small)]))
 
 
-def hints_of(fitted_hwc: Map, image: Map, tile: Tile, size: tuple[int, int]) -> Map:
+def hints_of(large_hwc: Map, image: Map) -> Map:
     """The hints of a tile.
 
     Args:
-        fitted_hwc: of the whole picture.
+        large_hwc: what is known, enlarged to the tile's pixels.
         image: h w 3 in [0, 1], the tile's pixels.
-        tile: where they lie.
-        size: of the whole picture.
 
     Returns:
         h w 5 in [0, 1], in the order of `icm.models.small.refiner.HINTS`.
     """
-    large = enlarged(fitted_hwc, tile, size)
-    guided = evaluated(large[..., 1:5], image)
-    return np.dstack([large[..., 0], guided, on_line(large[..., 5:], image)])
+    guided = evaluated(large_hwc[..., 1:5], image)
+    line = on_line(large_hwc[..., 5:], image)
+    planes = np.stack([large_hwc[..., 0], guided, *np.moveaxis(line, -1, 0)])
+    return np.moveaxis(planes, 0, -1)

@@ -41,7 +41,15 @@ Region = NDArray[np.bool_]
 
 
 def regrown(
-    image: Map, alpha: Map, guidance: Map, mark: Region, *, fixed: Region, free: Map, keep: bool
+    image: Map,
+    alpha: Map,
+    guidance: Map,
+    mark: Region,
+    *,
+    fixed: Region,
+    free: Map,
+    reach: float,
+    keep: bool,
 ) -> Map:
     """Alpha about a stroke, of a size at which a few hundred pixels are one side.
 
@@ -52,6 +60,7 @@ def regrown(
         mark: h w, where the stroke lies.
         fixed: h w, where alpha is certain; nowhere true where `mark` is.
         free: h w in [0, 1]: 0 where alpha is not to change, as at the borders of a part.
+        reach: pixels from the stroke beyond which little changes.
         keep: whether the stroke lies on the object.
 
     Returns:
@@ -63,6 +72,7 @@ def regrown(
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB) / np.float32(100)
     likely = _likelihood(_tokens(lab, guidance), alpha, mark, keep=keep)
     belongs = free * likely * np.exp(-((_distance(lab, likely, mark) / REACH) ** 2))
+    belongs *= np.exp(-((_straight(mark) / reach) ** 4))
     belongs[mark], belongs[fixed] = 1, 0
     label = np.float32(keep)
     prior = alpha + (label - alpha) * belongs
@@ -73,6 +83,12 @@ def regrown(
     found = _soft(found, image)
     found = np.maximum(found, alpha) if keep else np.minimum(found, alpha)
     return np.where(_connected(np.abs(found - alpha) > MOVED, mark), found, alpha)
+
+
+def _straight(mark: Region) -> Map:
+    """Distance from the stroke in pixels."""
+    away = (~mark).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
 
 
 def _soft(alpha: Map, image: Map) -> Map:

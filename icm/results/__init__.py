@@ -4,7 +4,15 @@ from icm.config.results import SAVE_KINDS
 from icm.results.compositing import Background, over
 from icm.results.matte import Matte
 from icm.results.network import Computed, Example, Features, Prediction
-from icm.results.prompts import Marks, Points, Scribbles, Seeds, parse_points, seeds_of
+from icm.results.prompts import (
+    Marks,
+    Points,
+    Scribbles,
+    Seeds,
+    parse_box,
+    parse_points,
+    seeds_of,
+)
 from icm.results.reference import Reference
 from icm.results.strokes import Stroke
 
@@ -23,6 +31,7 @@ __all__ = [
     "Seeds",
     "Stroke",
     "over",
+    "parse_box",
     "parse_points",
     "seeds_of",
 ]

@@ -19,6 +19,7 @@ LONGEST = 256  # pixels of a part's longer side when it is matted anew
 PADDING, LEAST_PADDING = 0.5, 0.1  # about a stroke: of its own extent; of the picture's
 BORDER = 0.06  # of the part's longer side, over which a change ends before the part does
 BLENDED = 4.0  # a change of a quarter takes the new alpha wholly
+REACH, LEAST_REACH = 2.5, 6.0  # of a hint: of its width; in pixels of the part
 SEEN = 0.5  # from this coverage on a place lies under a stroke
 
 Map = NDArray[np.float32]
@@ -124,6 +125,7 @@ def _rematted(part: _Part, result: Map, stroke: Stroke, before: Sequence[Stroke]
         mark,
         fixed=fixed & ~mark,
         free=_free(part, result.shape),
+        reach=max(LEAST_REACH, REACH * stroke.width * part.scale),
         keep=stroke.keep,
     )
     change = cv2.dilate(np.abs(found - part.alpha), np.ones((3, 3), np.uint8))

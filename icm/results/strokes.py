@@ -18,7 +18,8 @@ _SUBPIXEL = 4  # bits of a coordinate below the pixel
 class Stroke:
     """A line on a picture.
 
-    A stroke is a hint: the region that it lies on is matted anew. An exact one is paint, and
+    A stroke is a hint: the region that it lies on is matted anew, as far as some widths of the
+    brush from the line. An exact one is paint, and
     changes what the brush covers and nothing else.
 
     Attributes:

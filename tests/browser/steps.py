@@ -5,6 +5,11 @@ from __future__ import annotations
 FINISHED = ":is(.icm-is-done, .icm-is-check, .icm-is-absent, .icm-is-skipped, .icm-is-failed)"
 
 
+def visitor_of(page, served):
+    """The server's side of a page."""
+    return served.desk.registry.get(page.evaluate("icm.token"))
+
+
 def finish_example(page) -> None:
     """Takes the example pictures and cuts them out."""
     page.get_by_role("button", name="Try an example").click()

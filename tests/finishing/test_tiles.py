@@ -6,29 +6,52 @@ import cv2
 import numpy as np
 import pytest
 
-from icm.finishing.tiles import Tile, enlarged, tiles_of
+from icm.finishing.tiles import Tile, enlarged, rows_of
 
 
 @pytest.mark.parametrize("size", [(300, 500), (128, 128), (50, 700), (7, 9)])
-def test_tiles_cover_everything_unknown(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("longest", [64, 1024])
+def test_tiles_cover_everything_unknown(size: tuple[int, int], longest: int) -> None:
     unknown = (np.random.default_rng(0).random(size) < 0.001).astype(np.uint8)
     unknown[size[0] // 2, size[1] - 1] = 1
     covered = np.zeros(size, bool)
-    shapes = set()
-    for tile in tiles_of(unknown, 128, margin=16):
-        covered[tile.window] = True
-        shapes.add((tile.bottom - tile.top, tile.right - tile.left))
-        assert 0 <= tile.top < tile.bottom <= size[0]
-        assert 0 <= tile.left < tile.right <= size[1]
+    heights = set()
+    for row in rows_of(unknown, 128, margin=16, longest=longest):
+        assert len({(tile.top, tile.bottom) for tile in row}) == 1
+        for tile in row:
+            covered[tile.window] = True
+            heights.add(tile.bottom - tile.top)
+            assert 0 <= tile.top < tile.bottom <= size[0]
+            assert 0 <= tile.left < tile.right <= size[1]
+            assert tile.right - tile.left <= longest + 2 * 16
     assert covered[unknown > 0].all()
-    assert shapes == {(min(160, size[0]), min(160, size[1]))}
+    assert heights == {min(160, size[0])}
 
 
-def test_tiles_without_anything_unknown_are_left_out() -> None:
+def test_tiles_begin_and_end_where_the_unknown_does() -> None:
     unknown = np.zeros((512, 512), np.uint8)
-    assert list(tiles_of(unknown, 128, margin=16)) == []
-    unknown[130, 300] = 1
-    assert list(tiles_of(unknown, 128, margin=0)) == [Tile(128, 256, 256, 384)]
+    assert list(rows_of(unknown, 128, margin=16)) == []
+    unknown[130, 300:340] = 1
+    unknown[200, 20] = 1
+    assert list(rows_of(unknown, 128, margin=0)) == [
+        [Tile(128, 256, 16, 32), Tile(128, 256, 288, 352)]
+    ]
+
+
+def test_tiles_that_would_overlap_are_one() -> None:
+    unknown = np.zeros((128, 512), np.uint8)
+    unknown[0, [200, 240]] = 1
+    assert list(rows_of(unknown, 128, margin=16)) == [[Tile(0, 128, 176, 272)]]
+
+
+def test_the_work_grows_with_the_unknown() -> None:
+    """The outline of a disc, and the disc, in a picture of a megapixel: pixels looked at."""
+    rows, columns = np.ogrid[:1000, :1000]
+    distance = np.hypot(rows - 500, columns - 500)
+    for unknown, most in ((np.abs(distance - 300) < 6, 240_000), (distance < 300, 450_000)):
+        tiles = [tile for row in rows_of(unknown.astype(np.uint8), 112, margin=8) for tile in row]
+        looked_at = sum((tile.bottom - tile.top) * (tile.right - tile.left) for tile in tiles)
+        assert looked_at < most
 
 
 @pytest.mark.parametrize("size", [(97, 130), (20, 31), (9, 400), (24, 32)])

@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from icm.finishing.back_projection import back_projected
 from icm.finishing.full_resolution import band_of, full_resolution_alpha, nearest
 from icm.finishing.hints import fitted, hints_of
-from icm.finishing.tiles import Tile, tiles_of
+from icm.finishing.tiles import by_planes, enlarged, planes_of, rows_of
 from icm.images import Picture, resize
 from icm.models.small.refiner import DetailRefiner
 
-TILE = 112  # pixels of a side that a tile answers for
+HEIGHT = 112  # pixels of the rows that a tile answers for
 MARGIN = 8  # pixels that it sees beyond; twice as many measure no better
-AT_ONCE = 8  # tiles in one pass on a CPU; another number would change the last bits
-AT_ONCE_ON_GPU = 64  # some 0.5 GB
 OPEN = 4.0  # a gate a quarter open trusts back-projection fully, a closed one not at all
 BARELY_LARGER = 1.3  # than `longest`: such pictures are refined at their own size
 
@@ -71,44 +69,40 @@ def _refined(refiner: DetailRefiner, alpha: Map, image: Map) -> Map:
     if not unknown.any():
         return result
     known = fitted(alpha, resize(image, alpha.shape[:2]))
-    tiles = list(tiles_of(unknown, TILE, margin=MARGIN))
-    found = np.zeros((*size, 2), np.float32)
-    weights = np.zeros((*size, 1), np.float32)
-    at_once = AT_ONCE if next(refiner.parameters()).device.type == "cpu" else AT_ONCE_ON_GPU
-    for first in range(0, len(tiles), at_once):
-        some = tiles[first : first + at_once]
-        for tile, piece in zip(some, _tiles(refiner, some, known, image), strict=True):
-            weight = _weight(*piece.shape[:2])
-            found[tile.window] += weight * piece
+    found = np.zeros((2, *size), np.float32)
+    weights = np.zeros(size, np.float32)
+    for row in rows_of(unknown, HEIGHT, margin=MARGIN):
+        wide = enlarged(known, row[0].whole_width(size[1]), size)
+        for tile in row:
+            piece = _tile(refiner, wide[:, tile.left : tile.right], image[tile.window])
+            weight = _weight(*piece.shape[1:])
+            found[:, *tile.window] += weight * piece
             weights[tile.window] += weight
     np.divide(found, weights, out=found, where=weights > 0)
-    np.copyto(result, found[..., 0], where=unknown > 0)
+    np.copyto(result, found[0], where=unknown > 0)
     if min(size[0] / alpha.shape[0], size[1] / alpha.shape[1]) <= 1:
         return result
-    trust = np.minimum(found[..., 1] * OPEN, 1) * (unknown > 0)
+    trust = np.minimum(found[1] * OPEN, 1) * (unknown > 0)
     return back_projected(result, alpha, trust)
 
 
-def _tiles(refiner: DetailRefiner, tiles: list[Tile], known: Map, image: Map) -> Map:
-    """The refiner's alpha and gate of tiles of one size: n h w 2."""
-    images = np.stack([image[tile.window] for tile in tiles])
-    size = image.shape[:2]
-    hints = np.stack(
-        [hints_of(known, piece, tile, size) for piece, tile in zip(images, tiles, strict=True)]
-    )
+def _tile(refiner: DetailRefiner, known: Map, image: Map) -> Map:
+    """The refiner's alpha and gate of a tile: 2 h w."""
+    image = by_planes(image)
+    hints = hints_of(known, image)
     device = next(refiner.parameters()).device
     image_b3hw, hints_b5hw = (
-        torch.from_numpy(values).permute(0, 3, 1, 2).to(device) for values in (images, hints)
+        torch.from_numpy(planes_of(values))[None].to(device) for values in (image, hints)
     )
     found = refiner(image_b3hw, hints_b5hw)
     both_b2hw = torch.cat([found.alpha, found.gate], dim=1).cpu()
-    return both_b2hw.permute(0, 2, 3, 1).numpy()
+    return both_b2hw[0].numpy()
 
 
 def _weight(height: int, width: int) -> Map:
-    """Of a tile's pixels where tiles overlap, h w 1: the nearer to its border, the less; not 0."""
+    """Of a tile's pixels where tiles overlap: the nearer to its border, the less; not 0."""
     rows, columns = (_ramp(length) for length in (height, width))
-    return np.asarray(rows[:, np.newaxis] * columns, np.float32)[..., np.newaxis]
+    return np.asarray(rows[:, np.newaxis] * columns, np.float32)
 
 
 def _ramp(length: int) -> Map:

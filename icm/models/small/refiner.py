@@ -73,7 +73,8 @@ class DetailRefiner(nn.Module):
         padding = (0, -width % STRIDE, 0, -height % STRIDE)
         joined_b8hw = torch.cat([image_b3hw, hints_b5hw], dim=1) * 2 - 1
         joined_b8hw = F.pad(joined_b8hw, padding, mode="replicate")
-        half = self.encode_2(self.enter(F.pixel_unshuffle(joined_b8hw, 2)))
+        halved = F.pixel_unshuffle(joined_b8hw, 2).contiguous(memory_format=torch.channels_last)
+        half = self.encode_2(self.enter(halved))
         quarter = self.encode_4(self.down_4(half))
         eighth = self.encode_8(self.down_8(quarter))
         quarter = self.decode_4(quarter + F.pixel_shuffle(self.up_4(eighth), 2))

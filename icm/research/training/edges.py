@@ -19,7 +19,7 @@ from icm.config.data import EdgeSettings
 from icm.errors import ConfigError
 from icm.finishing.full_resolution import band_of, nearest
 from icm.finishing.hints import fitted, hints_of
-from icm.finishing.tiles import Tile
+from icm.finishing.tiles import Tile, enlarged
 from icm.images import resize
 from icm.research.data.coarsening import coarse_alpha
 from icm.research.data.edges import EdgeSource, EdgeWindow
@@ -131,7 +131,7 @@ def _crop(window: EdgeWindow, settings: EdgeSettings, rng: Generator) -> tuple[M
             break
     known = fitted(coarse, resize(image, (small, small)))
     piece = image[tile.window]
-    hints = hints_of(known, piece, tile, size)
+    hints = hints_of(enlarged(known, tile, size), piece)
     alpha = window.alpha[tile.window]
     return piece, hints, alpha[..., None], unknown[..., None].astype(np.float32)
 

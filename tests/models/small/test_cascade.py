@@ -8,7 +8,7 @@ import torch
 
 from icm.finishing import full_resolution_alpha
 from icm.images import Picture, resize
-from icm.models.small.cascade import MARGIN, TILE, refine_alpha, refined_size
+from icm.models.small.cascade import HEIGHT, MARGIN, refine_alpha, refined_size
 from icm.models.small.refiner import Correction, DetailRefiner
 
 
@@ -98,8 +98,8 @@ def test_only_tiles_with_something_unknown_are_looked_at() -> None:
     small[100:108, 32:58] = 0.5
     watching = Watching((4, 4, 4)).requires_grad_(False)
     alpha = refine_alpha(watching, small, painted(1024, 1024), longest=1024)
-    side = TILE + 2 * MARGIN
-    assert seen == [torch.Size((2, 3, side, side))]  # row 3, columns 1 and 2 of the grid
+    # Soft from 128 to 232, unknown from 116 to 244; in the fourth row.
+    assert seen == [torch.Size((1, 3, HEIGHT + 2 * MARGIN, 144 + 2 * MARGIN))]
     assert not alpha[:380].any()
     assert alpha[410, 180] > 0
 

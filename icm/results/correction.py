@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.finishing.full_resolution import applied, guided_fit
+from icm.finishing.full_resolution import evaluated, guided_fit
 from icm.finishing.regrowing import regrown
 from icm.finishing.tiles import Tile, enlarged
 from icm.images import resize
@@ -135,7 +135,7 @@ def _rematted(part: _Part, result: Map, stroke: Stroke, before: Sequence[Stroke]
     inner = _enlarged_box(change > 0, (height, width))
     share = enlarged(np.minimum(change * np.float32(BLENDED), 1), inner, (height, width))
     fit = guided_fit(found, part.image)
-    fine = applied(fit, part.whole[inner.window], inner, (height, width))
+    fine = evaluated(enlarged(fit, inner, (height, width)), part.whole[inner.window])
     place = Tile(
         part.tile.top + inner.top,
         part.tile.top + inner.bottom,

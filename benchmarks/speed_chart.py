@@ -1,11 +1,14 @@
-"""Draws `docs/speed.svg`: processor seconds of `benchmarks/small_speed.json`, before and after.
+"""Draws `docs/speed.svg`: processor seconds of `benchmarks/speed_steps.json`, before and after.
 
-python benchmarks/speed_chart.py
+    python benchmarks/speed_chart.py [MEASUREMENT.json]
+
+A file that `benchmarks/small_speed.py` has written serves as well.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -17,15 +20,16 @@ LEFT, BAR, GAP, WIDTH = 250, 18, 16, 420
 
 def main() -> None:
     """Reads the measurement and writes the picture."""
-    found = json.loads((FOLDER / "small_speed.json").read_text(encoding="utf-8"))
+    source = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER / "speed_steps.json"
+    found = json.loads(source.read_text(encoding="utf-8"))
     picture = chart(groups_of(found))
     (FOLDER.parent / "docs" / "speed.svg").write_text(picture, encoding="utf-8")
 
 
 def groups_of(found: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
     """Spread of processor seconds by what was measured, then by checkout."""
-    groups: dict[str, dict[str, dict[str, float]]] = {}
-    for tree, targets in found["a megapixel"].items():
+    groups: dict[str, dict[str, dict[str, float]]] = dict(found.get("processor seconds", {}))
+    for tree, targets in found.get("a megapixel", {}).items():
         for target, stages in targets.items():
             for stage, times in stages.items():
                 name = f"{target}: {stage}"

@@ -5,7 +5,10 @@ PIP_OPTIONS ?=
 TORCH_INDEX ?=
 BIN := .venv/bin
 
-.PHONY: setup demo test test-fast lint format docs app clean help
+WIDGETS := tests/widgets
+NODE := $(shell command -v node 2>/dev/null)
+
+.PHONY: setup demo test test-fast test-widgets lint lint-widgets format docs app clean help
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -25,13 +28,28 @@ setup: .venv/installed  ## virtual environment with pinned packages
 demo: setup      ## matte real photographs with the bundled model, offline
 	$(BIN)/icm demo
 
-test: setup      ## the whole suite
+test: setup test-widgets ## the whole suite
 	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadgroup
 
 test-fast: setup ## the suite without browser and fault tests
 	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadgroup -m 'not browser and not fault'
 
-lint: setup      ## format, lint, types, import arrows
+# The page's scripts need Node, which nothing else here does: without it they are skipped, and said so.
+test-widgets:    ## unit tests of the page's scripts
+ifdef NODE
+	cd $(WIDGETS) && node --test
+else
+	@echo 'skipped: tests of the page scripts need Node 18.18 or newer (.ci/node-setup)'
+endif
+
+lint-widgets:    ## linter of the page's scripts
+ifneq ($(and $(NODE),$(wildcard $(WIDGETS)/node_modules/.bin/eslint)),)
+	cd $(WIDGETS) && npm run --silent lint
+else
+	@echo 'skipped: the linter of the page scripts is not set up (.ci/node-setup)'
+endif
+
+lint: setup lint-widgets ## format, lint, types, import arrows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

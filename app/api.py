@@ -1,33 +1,21 @@
-"""Endpoints for programs: a reference, a target, a batch; also offered as MCP tools."""
+"""Endpoints for programs by way of Gradio: a reference, a target, a batch."""
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-from collections.abc import Callable
-from concurrent.futures import CancelledError, wait
-from pathlib import Path, PurePath
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
-from icm import InputError, Matte, Matting, Reference
-
-from .bundle import stems_of
 from .callers import caller_left
+from .calls import Caller, Calls, Shown
 from .clients import client_of
 from .desk import Desk
 from .handlers import refusing
 from .security import uploaded
-from .uploads import check_size
-from .words import ABSENT, absent_of, told
+from .words import ABSENT, absent_of
 
-SUFFIX = ".icmref"
-_FILES = ("alpha", "cutout")
 _MOST = 16  # calls at a time; more wait in Gradio's queue
-_TICK = 0.25  # seconds between looks whether a caller has gone
-
-Result = TypeVar("Result")
 
 
 class Endpoints:
@@ -38,7 +26,8 @@ class Endpoints:
     """
 
     def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+        self._served = desk.registry.served
+        self._calls = Calls(desk)
 
     @refusing
     def reference(
@@ -59,13 +48,8 @@ class Endpoints:
         Returns:
             A reference file (.icmref).
         """
-
-        def work(matting: Matting) -> str:
-            with self._watched(model):
-                made = self._reference(matting, photo, mask)
-            return str(made.save(self._folder() / "object"))
-
-        return self._on_device(work, model, request)
+        path, _ = self._calls.reference(self._shown(photo, mask), model, _caller(request))
+        return str(path)
 
     @refusing
     def matte(  # noqa: PLR0917 - the endpoint's parameters
@@ -92,19 +76,15 @@ class Endpoints:
             The alpha matte and the cut-out (none where skipped), and a report: whether the object
             is likely to be in the picture, and the confidence, which says how likely.
         """
-        picture = self._uploaded(target)
-        choice = absent_of(absent)
-
-        def work(matting: Matting) -> tuple[str | None, str | None, dict[str, Any]]:
-            check_size(picture, self._desk.settings)
-            with self._watched(model):
-                made = self._reference(matting, reference, mask)
-                matte = matting(picture, made, absent=choice)
-            saved = matte.save(self._folder(), picture.stem, _FILES)
-            alpha, cutout = [str(path) for path in saved] or (None, None)
-            return alpha, cutout, _report(matte)
-
-        return self._on_device(work, model, request)
+        made = self._calls.matte(
+            self._uploaded(target),
+            self._shown(reference, mask),
+            absent_of(absent),
+            model,
+            _caller(request),
+        )
+        alpha, cutout = [str(path) for path in made.files] or (None, None)
+        return alpha, cutout, made.report
 
     @refusing
     def batch(  # noqa: PLR0917 - the endpoint's parameters
@@ -132,89 +112,21 @@ class Endpoints:
             report for each: its name, whether the object is likely to be in it, the confidence,
             which says how likely, or the error.
         """
-        choice = absent_of(absent)
-        if not targets:
-            raise InputError("no picture was given")
-        most = self._desk.settings.max_pictures
-        if len(targets) > most:
-            raise InputError(
-                f"{len(targets)} pictures at once, at most {most} are taken: call more often, or "
-                "use the command line"
-            )
-        pictures = [self._uploaded(target) for target in targets]
-        left = caller_left()
-
-        def work(matting: Matting) -> tuple[list[str], list[dict[str, Any]]]:
-            with self._watched(model):
-                made = self._reference(matting, reference, mask)
-            names = [picture.name for picture in pictures]
-            folder = self._folder()
-            files: list[str] = []
-            reports: list[dict[str, Any]] = []
-            for picture, name, stem in zip(
-                pictures, names, stems_of([PurePath(name) for name in names]), strict=True
-            ):
-                if left() or self._desk.device.closing:
-                    raise InputError("the call was cancelled")
-                try:
-                    self._desk.registry.check_disk()
-                    check_size(picture, self._desk.settings)
-                    with self._watched(model):
-                        matte = matting(picture, made, absent=choice)
-                    files += [str(path) for path in matte.save(folder, stem, _FILES)]
-                    report = _report(matte)
-                except Exception as error:
-                    report = {"error": told(error, picture, name)}
-                reports.append({"name": name, **report})
-            return files, reports
-
-        return self._on_device(work, model, request)
-
-    def _on_device(
-        self, work: Callable[[Matting], Result], model: str, request: gr.Request | None
-    ) -> Result:
-        """Queues work and waits; what nobody waits for any more is taken out of the queue."""
-        models, device, left = self._desk.models, self._desk.device, caller_left()
-
-        def unless_left() -> Result:
-            if left():
-                raise InputError("the call was cancelled")
-            self._desk.registry.check_disk()
-            return work(models.matting(model or models.preselected))
-
-        ticket = device.submit(unless_left, client_of(request))
-        while True:
-            done, _ = wait([ticket.future], _TICK)
-            if done:
-                try:
-                    return ticket.future.result()
-                except CancelledError:
-                    raise InputError("the server is going down: try again in a minute") from None
-            if left() and device.withdraw(ticket):
-                raise InputError("the call was cancelled")
-
-    def _watched(self, model: str) -> contextlib.AbstractContextManager[None]:
-        return self._desk.models.watched(model or self._desk.models.preselected)
+        results = self._calls.batch(
+            [self._uploaded(target) for target in targets or ()],
+            self._shown(reference, mask),
+            absent_of(absent),
+            model,
+            _caller(request),
+        )
+        files = [str(path) for made in results for path in made.files]
+        return files, [{"name": made.name, **made.report} for made in results]
 
     def _uploaded(self, path: object) -> Path:
-        return uploaded(path, self._desk.registry.served)
+        return uploaded(path, self._served)
 
-    def _reference(self, matting: Matting, source: str, mask: str | None) -> Reference:
-        path = self._uploaded(source)
-        if path.suffix == SUFFIX:
-            if mask is not None:
-                raise InputError("a reference file holds its mask already: leave the mask out")
-            return Reference.load(path)
-        check_size(path, self._desk.settings)
-        if mask is not None:
-            check_size(self._uploaded(mask), self._desk.settings)
-        return matting.reference(path, mask)
-
-    def _folder(self) -> Path:
-        """A new folder for one call's results; swept after an hour."""
-        folder = self._desk.registry.loose / secrets.token_hex(16)
-        folder.mkdir()
-        return folder
+    def _shown(self, source: str, mask: str | None) -> Shown:
+        return Shown(self._uploaded(source), None if mask is None else self._uploaded(mask))
 
 
 def add_endpoints(desk: Desk) -> None:
@@ -245,6 +157,6 @@ def add_endpoints(desk: Desk) -> None:
         )
 
 
-def _report(matte: Matte) -> dict[str, Any]:
-    skipped = {"skipped": True} if matte.skipped else {}
-    return {"present": matte.present, "confidence": round(matte.confidence, 4), **skipped}
+def _caller(request: gr.Request | None) -> Caller:
+    """The caller of the event that is being answered."""
+    return Caller(client_of(request), caller_left())

@@ -12,12 +12,14 @@ from pathlib import Path, PurePath
 
 from icm import InputError, output_stems
 
+from .kept import EMPTY
 from .results import KINDS, composite
 from .views import doubtful_first
-from .visitor import Visitor
+from .visitor import Target, Visitor
 from .words import MAYBE
 
 REPORT = "report.csv"
+NO_BACKGROUND = "checker"
 _SAID = {"done": "found", "absent": MAYBE, "failed": "failed"}
 
 
@@ -37,19 +39,19 @@ class Named:
 
 
 def results_of(visitor: Visitor) -> list[Named]:
-    """All finished pictures of a visitor with names that cannot collide.
+    """All pictures of a visitor that something was cut out of, with names that cannot collide.
 
     Raises:
-        InputError: nothing is finished.
+        InputError: there is none.
     """
     with visitor.lock:
         finished = [
             (target.key, target.name, target.results)
             for target in visitor.targets
-            if target.results is not None
+            if target.results is not None and not (target.results / EMPTY).exists()
         ]
     if not finished:
-        raise InputError("nothing is finished yet")
+        raise InputError("nothing is finished yet, or nothing was found in any picture")
     stems = stems_of([name for _, name, _ in finished])
     return [
         Named(key, stem, folder) for (key, _, folder), stem in zip(finished, stems, strict=True)
@@ -69,7 +71,7 @@ def single(visitor: Visitor, key: str, kind: str) -> tuple[bytes, str]:
     """
     named = next((each for each in results_of(visitor) if each.key == key), None)
     if named is None or kind not in KINDS:
-        raise InputError("this result is no longer here")
+        raise InputError("this result is no longer here, or nothing was cut out")
     content = _content(named.folder, kind, visitor.background, visitor.background_path)
     return content, f"{named.stem.name}.{kind}.png"
 
@@ -84,7 +86,7 @@ def report_of(visitor: Visitor) -> str:
                 target.name.as_posix(),
                 _SAID[target.state],
                 "" if target.state == "failed" else f"{target.confidence:.4f}",
-                target.reason,
+                target.reason or _remark(target),
             )
             for target in targets
         ]
@@ -98,15 +100,16 @@ def report_of(visitor: Visitor) -> str:
 def zip_stream(
     results: Sequence[Named], background: str, picture: Path | None, report: str
 ) -> Iterator[bytes]:
-    """Pieces of a zip with alpha, cut-out and composite of each result, and `report.csv`.
+    """Pieces of a zip with alpha and cut-out of each result, and `report.csv`.
 
-    A result that is taken away meanwhile is left out. Pictures are stored as they are: PNG holds
+    Composites are written where a background was chosen: the checkerboard only stands for none. A
+    result that is taken away meanwhile is left out. Pictures are stored as they are: PNG holds
     nothing that a zip could make smaller.
     """
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for named in results:
-            for kind in KINDS:
+            for kind in kinds_of(background):
                 try:
                     content = _content(named.folder, kind, background, picture)
                 except (OSError, InputError):
@@ -116,6 +119,16 @@ def zip_stream(
                 yield sink.taken()
         archive.writestr(_entry(REPORT), report)
     yield sink.taken()
+
+
+def kinds_of(background: str) -> tuple[str, ...]:
+    """Kinds of files that are exported: a composite only on a background that was chosen."""
+    return tuple(kind for kind in KINDS if kind != "composite" or background != NO_BACKGROUND)
+
+
+def _remark(target: Target) -> str:
+    empty = target.results is not None and (target.results / EMPTY).exists()
+    return "Nothing was cut out, so there are no files." if empty else ""
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

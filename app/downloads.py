@@ -24,6 +24,7 @@ _SERVED = {
     "shown.webp",
     "mask.png",
     "thumbnail.webp",
+    "card.webp",
     "before.webp",
     "cutout.webp",
     "alpha.webp",
@@ -48,7 +49,7 @@ def add_downloads(app: FastAPI, desk: Desk) -> None:
         stream = zip_stream(
             results_of(visitor), visitor.background, visitor.background_path, report_of(visitor)
         )
-        headers = _attached("mattes.zip")
+        headers = attached("mattes.zip")
         return StreamingResponse(stream, media_type="application/zip", headers=headers)
 
     @app.get("/icm/{token}/reference.icmref")
@@ -63,13 +64,13 @@ def add_downloads(app: FastAPI, desk: Desk) -> None:
         path = made.save(visitor.folder / f"{secrets.token_hex(6)}.icmref")
         content = path.read_bytes()
         path.unlink()
-        headers = _attached("object.icmref")
+        headers = attached("object.icmref")
         return Response(content, media_type="application/octet-stream", headers=headers)
 
     @app.get("/icm/{token}/{key}/download/{kind}")
     def download(token: str, key: str, kind: str) -> Response:
         content, name = single(desk.registry.get(token), key, kind)
-        return Response(content, media_type="image/png", headers=_attached(name))
+        return Response(content, media_type="image/png", headers=attached(name))
 
     @app.get("/icm/{token}/{key}/{name}")
     def file(token: str, key: str, name: str) -> Response:
@@ -79,7 +80,8 @@ def add_downloads(app: FastAPI, desk: Desk) -> None:
         return FileResponse(path, headers=_HEADERS)
 
 
-def _attached(name: str) -> dict[str, str]:
+def attached(name: str) -> dict[str, str]:
+    """Headers of a file that is saved under a name, and of which nothing runs."""
     return {
         **_HEADERS,
         "Cache-Control": "no-store",

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
-from gradio.media import get_image
 
 from icm import IcmError, InputError
 
-from . import runs, uploads
+from . import removal, runs, uploads
 from .clients import client_of
 from .desk import Desk
+from .examples import MASK, PHOTO, TARGETS, example
+from .judgement import overrule
 from .models import Choice
 from .results import colour_of
 from .views import command_line, easel_view, tray_view, viewer_view
 from .visitor import Visitor
 from .words import absent_of, told
 
-EXAMPLE = ("cheetah1.jpg", "cli/cheetah1.mask.png")
-EXAMPLE_TARGETS = ("lion.jpg", "cheetah.jpg", "tower.jpg")
 _TICK = 0.25  # seconds between looks at a run
 _FOLLOWERS = 3  # open pages of one visitor that follow a run; each keeps one of Gradio's workers
 
@@ -58,6 +57,7 @@ class Handlers:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._boot = secrets.token_hex(8)  # a page that knows another has outlived a restart
 
     @refusing
     def attach(self, token: str, request: gr.Request) -> Values:
@@ -103,15 +103,29 @@ class Handlers:
                 visitor.changed()
             elif action == "retry":
                 self._run(visitor, [key])
+            elif action == "overrule":
+                self._overrule(visitor, key)
             elif action in ("remove", "clear"):
-                _remove_targets(visitor, None if action == "clear" else key)
+                removal.remove(visitor, None if action == "clear" else key)
+            elif action == "restore":
+                removal.restore(visitor)
+        if action == "add_photo":  # takes seconds: not under the lock
+            uploads.add_photo_as_target(visitor, key, self._desk.settings)
         return self._screen(visitor)
 
     @refusing
     def on_viewer(self, token: str, event: gr.EventData, request: gr.Request) -> Values:
-        """Another background was chosen; only composites depend on it."""
+        """Another result is looked at or judged, or another background was chosen."""
         visitor = self._visitor(token, request)
-        action, _ = _asked(event)
+        action, key = _asked(event)
+        if action == "choose":
+            with visitor.lock:
+                visitor.chosen_target = visitor.target(key).key
+                visitor.changed()
+        elif action == "overrule":
+            self._overrule(visitor, key)
+        elif action == "retry":
+            self._run(visitor, [key])
         if action == "background":
             value = str(event._data.get("value", ""))
             if value not in ("checker", "picture"):
@@ -173,14 +187,19 @@ class Handlers:
 
     @refusing
     def choose_model(self, token: str, name: str, request: gr.Request) -> Values:
-        """Another model was chosen; results so far stay as they are."""
-        visitor = self._visitor(token, request)
-        if name not in self._desk.models.names:
+        """Another model was chosen; one that is not installed is only described."""
+        visitor, models = self._visitor(token, request), self._desk.models
+        if name not in models.names:
             raise InputError("there is no such model: reload the page")
-        with visitor.lock:
-            visitor.model = name
-            visitor.changed()
-        return [self.describe(name), *self._screen(visitor)]
+        if models.choice(name).here:
+            with visitor.lock:
+                visitor.model = name
+                visitor.changed()
+            words = self.describe(name)
+        else:
+            stays = models.title(visitor.model)
+            words = f"**{stays} stays in use.** {models.title(name)}: {self.describe(name)}"
+        return [gr.update(value=visitor.model), words, *self._screen(visitor)]
 
     def describe(self, name: str) -> str:
         """Honest words on a model, as Markdown."""
@@ -193,6 +212,10 @@ class Handlers:
     def _visitor(self, token: str, request: gr.Request) -> Visitor:
         return self._desk.registry.find(token, request.session_hash or "")
 
+    def _overrule(self, visitor: Visitor, key: str) -> None:
+        if overrule(visitor, key):
+            self._run(visitor, [key])
+
     def _run(self, visitor: Visitor, keys: list[str] | None = None) -> None:
         desk = self._desk
         runs.start(visitor, desk.device, desk.models, keys, desk.registry.check_disk)
@@ -204,10 +227,11 @@ class Handlers:
             waiting = sum(target.state == "waiting" for target in visitor.targets)
             finished = len(visitor.targets) > 0 and waiting == 0
             many = f" from {waiting} pictures" if waiting > 1 else ""
+            boot = {"boot": self._boot}
             return [
-                easel_view(visitor),
-                tray_view(visitor),
-                viewer_view(visitor),
+                easel_view(visitor) | boot,
+                tray_view(visitor) | boot,
+                viewer_view(visitor) | boot,
                 gr.update(
                     value=f"Cut the object out{many}",
                     interactive=not active,
@@ -221,20 +245,17 @@ class Handlers:
     def _with_example(self, token: str, event: gr.EventData, request: gr.Request) -> Visitor:
         """The visitor with the example's photo, marks and pictures."""
         settings, registry = self._desk.settings, self._desk.registry
-        name, mask = EXAMPLE
-        photo = Path(get_image(name))
+        photo = example(PHOTO)
         model = str(event._data.get("model", ""))
         model = model if model in self._desk.models.names else ""
         with registry.arriving(token, client_of(request), photo.stat().st_size, model) as visitor:
-            uploads.add_photo(visitor, _copied(photo, visitor), name, settings)
-            source = resources.files("icm").joinpath(mask)
-            with resources.as_file(source) as path:
-                copy = _copied(path, visitor)
+            uploads.add_photo(visitor, _copied(photo, visitor), PHOTO, settings)
+            copy = _copied(example(MASK), visitor)
             uploads.set_mask(visitor, visitor.chosen_photo, copy, settings)
             copy.unlink()
-            for target in EXAMPLE_TARGETS:
-                picture = _copied(Path(get_image(target)), visitor)
-                uploads.add_target(visitor, picture, target, settings)
+            for target in TARGETS:
+                copy = _copied(example(target), visitor)
+                uploads.add_target(visitor, copy, Path(target).name, settings)
         return self._visitor(token, request)
 
 
@@ -248,18 +269,6 @@ def _copied(path: Path, visitor: Visitor) -> Path:
     return Path(shutil.copy(path, visitor.folder / f"example-{path.name}"))
 
 
-def _remove_targets(visitor: Visitor, key: str | None) -> None:
-    kept = []
-    for target in visitor.targets:
-        if (key is not None and target.key != key) or target.state == "working":
-            kept.append(target)
-        else:
-            shutil.rmtree(target.path.parent, ignore_errors=True)
-    visitor.targets[:] = kept
-    visitor.measure()
-    visitor.changed()
-
-
 def _asked(event: gr.EventData) -> tuple[str, str]:
     """Action and key of a widget's event; what a browser sends is not to be trusted."""
     data = event._data if isinstance(event._data, dict) else {}
@@ -267,7 +276,7 @@ def _asked(event: gr.EventData) -> tuple[str, str]:
 
 
 def _described(choice: Choice, failure: str) -> str:
-    state = "Ready to use." if choice.here else "**Not on this machine yet.**"
+    state = "Ready to use." if choice.here else "**Not installed on this server.**"
     parts = "\n".join(f"- {part}" for part in choice.parts)
     broken = f"\n\n**Loading failed:** {failure}" if failure else ""
     return f"{choice.words} {state}\n\n{parts}{broken}"

@@ -17,7 +17,22 @@ _INTRO = """<div class="icm icm-title"><h1>Mark it once, cut it out everywhere</
 <p>Show an object on one photo. The program finds it in your other pictures and cuts it out, with
 soft edges such as hair and fur, so that you can put it on any background.</p></div>"""
 _STEP = '<div class="icm icm-step"><h2>{}</h2><p>{}</p></div>'
-_SCRIPTS = ("core.js", "easel.js", "tray.js", "viewer.js")
+_SCRIPTS = (
+    "core.js",
+    "kept.js",
+    "restart.js",
+    "stage.js",
+    "clicks.js",
+    "ink.js",
+    "easel.js",
+    "tray.js",
+    "verdict.js",
+    "welcome.js",
+    "brush.js",
+    "panel.js",
+    "edits.js",
+    "viewer.js",
+)
 _SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
 
 
@@ -36,7 +51,7 @@ def look() -> dict[str, Any]:
         block_info_text_color_dark="*body_text_color",
     )
     scripts = "\n".join(f"<script>{_bundled(name)}</script>" for name in _SCRIPTS)
-    return {"theme": theme, "css": _bundled("page.css"), "head": scripts}
+    return {"theme": theme, "css": _bundled("page.css") + _bundled("touch.css"), "head": scripts}
 
 
 def build_page(desk: Desk) -> gr.Blocks:
@@ -50,13 +65,12 @@ def build_page(desk: Desk) -> gr.Blocks:
     ) as page:
         token = gr.State("")
         gr.HTML(_INTRO, apply_default_css=False)
-        with gr.Row():
-            with gr.Column(min_width=320):
+        with gr.Row(elem_classes="icm-columns"):
+            with gr.Column(min_width=0):
                 gr.HTML(
                     _STEP.format("1. Show the object", "One photo is enough; three are better.")
                 )
                 easel = _widget("easel")
-            with gr.Column(min_width=320):
                 gr.HTML(_STEP.format("2. Add your pictures", "As many as you like."))
                 tray = _widget("tray")
                 absent = gr.Radio(
@@ -70,8 +84,9 @@ def build_page(desk: Desk) -> gr.Blocks:
                     run = gr.Button("Cut the object out", variant="primary", elem_id="run")
                     again = gr.Button("Cut all out again", visible=False, elem_id="again")
                     stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
-        gr.HTML(_STEP.format("3. Look, and take away", ""))
-        viewer = _widget("viewer")
+            with gr.Column(min_width=0, elem_classes="icm-result"):
+                gr.HTML(_STEP.format("3. Look, correct and download", ""))
+                viewer = _widget("viewer")
         with gr.Accordion("Which model does it", open=False, elem_classes="icm-model"):
             model = gr.Radio(
                 [(models.title(name), name) for name in models.names],
@@ -121,11 +136,10 @@ def build_page(desk: Desk) -> gr.Blocks:
         model.input(
             handlers.choose_model,
             [token, model],
-            [words, *screen],
-            js="(token, model) => { icm.model = model; return [token, model]; }",
+            [model, words, *screen],
             api_name="model",
             **light,
-        )
+        ).success(None, model, js="(model) => { icm.model = model; }")
     return page
 
 

@@ -16,11 +16,14 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .clients import client_of
+from .handles import FILES
+from .security import MCP
 from .settings import GIGABYTE, MEGABYTE, Settings
 
 _UPLOAD = "/gradio_api/upload"
 _OWN_UPLOAD = "/icm/upload"
 _LOGIN = "/login"
+MCP_BODY = 12 * MEGABYTE  # of an agent's call: its data URIs may hold nine megabytes
 _BODY = 2 * MEGABYTE  # of any other request: marks of a page's event, names of a batch
 _ENVELOPE = 64_000  # bytes of a form around its file
 _FILES_EACH = 10  # files that a call may bring, for each picture that it may bring
@@ -106,6 +109,8 @@ class Limits:
         try:
             if scope["method"] == "POST" and path == _LOGIN:
                 await self._login(client, scope, receive, send)
+            elif path == MCP or path.startswith(f"{FILES}/"):
+                await self._agent(client, path, scope, receive, send)
             elif scope["method"] == "POST" and path in (_UPLOAD, _OWN_UPLOAD):
                 await self._upload(client, path, scope, receive, send)
             else:
@@ -114,11 +119,8 @@ class Limits:
             _release(self._open, client)
 
     async def _login(self, client: str, scope: Scope, receive: Receive, send: Send) -> None:
-        most = self._settings.login_attempts
-        if self._logins.of(client) >= most or self._logins.total() >= most * _TOTAL_LOGINS:
-            refusal = _refuse(429, "too many wrong passwords: try again in a minute")
-            refusal.headers["Retry-After"] = str(round(_MINUTE))
-            await refusal(scope, receive, send)
+        if self._guessed_too_often(client):
+            await _too_many_guesses()(scope, receive, send)
             return
         self._logins.add(client, 1)  # before it is known to be wrong: many may come at once
 
@@ -128,6 +130,28 @@ class Limits:
             await send(message)
 
         await self._bounded(_ENVELOPE, scope, receive, noted)
+
+    async def _agent(
+        self, client: str, path: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """A request of an agent, whose password comes with it, and whose call may bring files."""
+        if self._guessed_too_often(client) and "authorization" in Headers(scope=scope):
+            await _too_many_guesses()(scope, receive, send)
+            return
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 401:
+                self._logins.add(client, 1)
+            await send(message)
+
+        if scope["method"] == "POST":
+            await self._upload(client, path, scope, receive, noted)
+        else:
+            await self._bounded(_BODY, scope, receive, noted)
+
+    def _guessed_too_often(self, client: str) -> bool:
+        most = self._settings.login_attempts
+        return self._logins.of(client) >= most or self._logins.total() >= most * _TOTAL_LOGINS
 
     async def _upload(
         self, client: str, path: str, scope: Scope, receive: Receive, send: Send
@@ -140,6 +164,8 @@ class Limits:
         try:
             if path == _OWN_UPLOAD:
                 await self._bounded(settings.max_upload, scope, receive, send)
+            elif path == MCP:
+                await self._bounded(MCP_BODY, scope, receive, send)
             elif refusal := self._full_store(client):
                 await _refuse(429, refusal)(scope, receive, send)
             else:
@@ -225,6 +251,11 @@ class _RefusedError(Exception):
 
 def _refuse(status: int, words: str) -> JSONResponse:
     return JSONResponse({"error": words}, status)
+
+
+def _too_many_guesses() -> JSONResponse:
+    words = {"error": "too many wrong passwords: try again in a minute"}
+    return JSONResponse(words, 429, {"Retry-After": str(round(_MINUTE))})
 
 
 def _full(counts: Counter[str], client: str, most: tuple[int, int]) -> bool:

@@ -1,104 +1,171 @@
-"""One queue of bounded length for the device: one job at a time, in order of arrival."""
+"""One queue of bounded length for the device, in which callers take turns picture by picture."""
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import deque
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, TypeVar
 
-from icm import InputError
+from icm import Absent, Call, Engine, InputError, Matting, Pictures, Steps
 
-logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+Made = TypeVar("Made")
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+
+_AHEAD = 2  # pictures of one run that are decoded before their turn
+_MEGAPIXELS = 64  # decoded at once, of all runs
 
 
 class Ticket(Generic[Result]):
-    """A job's place in the queue and its result.
+    """A run's place in the queue and its result.
 
     Attributes:
-        future: resolves when the job is done.
-        client: who asked for it.
+        future: resolves when the run is done.
+        client: who asked for it, as limits count.
+        turn: whose turns it takes.
     """
 
-    def __init__(
-        self, work: Callable[[], Result], queue: deque[Ticket[Any]], client: str = ""
-    ) -> None:
+    def __init__(self, device: Device, client: str, turn: str) -> None:
         self.future: Future[Result] = Future()
         self.client = client
-        self._work = work
-        self._queue = queue
+        self.turn = turn
+        self._device = device
+        self._call: Call[Any] | None = None
 
     @property
     def place(self) -> int:
-        """How many jobs come before it; 0 for the one at work and for a finished one."""
-        try:
-            return tuple(self._queue).index(self)
-        except ValueError:
-            return 0
+        """How many have their turn before it begins; 0 once it has begun."""
+        began = self.future.running() or self.future.done()
+        return 0 if began or self._call is None else self._call.place
 
-    def run(self) -> None:
-        """Does the work; what it raises belongs to the future."""
-        if not self.future.set_running_or_notify_cancel():
-            return
-        try:
-            self.future.set_result(self._work())
-        except BaseException as error:
-            self.future.set_exception(error)
+    def pictures(
+        self,
+        matting: Matting,
+        steps: Steps[Job, Outcome],
+        jobs: Iterable[Job],
+        *,
+        absent: Absent | None = None,
+        watched: Callable[[], AbstractContextManager[None]] = nullcontext,
+        stop: Callable[[], bool] = lambda: False,
+        pause: Callable[[], bool] = lambda: False,
+        ordered: bool = True,
+    ) -> Iterator[Outcome]:
+        """Mattes pictures, each in its turn; for what follows in `Device.run`.
+
+        Args:
+            matting: the model.
+            steps: what the caller does with each picture.
+            jobs: the pictures.
+            absent: what becomes of pictures that the object may be missing from.
+            watched: entered for each call of the model.
+            stop: once it gives true nothing further begins; so does the page's end.
+            pause: while it gives true nothing further begins.
+            ordered: whether outcomes come in the order of the jobs.
+        """
+        pictures = Pictures(matting, steps, absent=absent, around=watched)
+        return self._device.engine.run(
+            pictures.stages,
+            jobs,
+            client=self.turn,
+            ahead=_AHEAD,
+            ordered=ordered,
+            stop=stop,
+            pause=pause,
+        )
 
 
 class Device:
-    """Runs jobs one after the other on a thread of its own.
+    """Lets runs and single pieces of work take turns at the device.
 
     Args:
-        length: how many jobs may wait beside the one at work.
+        length: how many runs may wait beside the one at work.
         each: how many of one client may wait or be at work; None for any number.
+
+    Attributes:
+        engine: which does the work.
     """
 
     def __init__(self, length: int, each: int | None = None) -> None:
+        self.engine = Engine(bound=_MEGAPIXELS * 1_000_000)
         self._length = length
         self._each = each
-        self._queue: deque[Ticket[Any]] = deque()  # the first is at work
+        self._tickets: list[Ticket[Any]] = []
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="icm-device", daemon=True)
-        self._thread.start()
 
-    def submit(self, work: Callable[[], Result], client: str = "") -> Ticket[Result]:
-        """Queues a job.
+    def submit(
+        self, work: Callable[[], Result], client: str = "", *, turn: str = ""
+    ) -> Ticket[Result]:
+        """Queues a single piece of work for the device's thread.
 
         Args:
-            work: the job.
+            work: what to do.
             client: who asks for it; the page itself has no name and no limit of its own.
+            turn: whose turns it takes, where clients share an address; else the client's.
 
         Raises:
             InputError: the queue is full, the client has too many in it, or the page ends.
         """
-        with self._changed:
-            if self._closed:
-                raise InputError("the server is going down: try again in a minute")
-            mine = sum(ticket.client == client for ticket in self._queue)
-            if client and self._each is not None and mine >= self._each:
-                raise InputError(f"{mine} of your runs are waiting already: let one end first")
-            if len(self._queue) > self._length:
-                raise InputError(
-                    f"{len(self._queue)} runs are waiting already: try again in a minute"
-                )
-            ticket = Ticket(work, self._queue, client)
-            self._queue.append(ticket)
-            self._changed.notify()
-            return ticket
+        ticket: Ticket[Result] = Ticket(self, client, turn or client)
+
+        def worked() -> None:
+            if ticket.future.set_running_or_notify_cancel():
+                self._resolve(ticket, work)
+
+        return self._queued(ticket, worked)
+
+    def run(
+        self,
+        prepare: Callable[[], Made],
+        follow: Callable[[Made, Ticket[Result]], Result],
+        client: str = "",
+        *,
+        turn: str = "",
+    ) -> Ticket[Result]:
+        """Queues a run of many pictures, which keeps its place until it ends.
+
+        Args:
+            prepare: what the device's thread does first, as making the reference.
+            follow: takes what was made and the ticket, with which it mattes `pictures`; called by a
+                thread of its own.
+            client: as for `submit`.
+            turn: as for `submit`.
+
+        Raises:
+            InputError: as for `submit`.
+        """
+        ticket: Ticket[Result] = Ticket(self, client, turn or client)
+
+        def prepared() -> None:
+            if not ticket.future.set_running_or_notify_cancel():
+                return
+            try:
+                made = prepare()
+            except BaseException as error:
+                self._leave(ticket)
+                ticket.future.set_exception(error)
+            else:
+                threading.Thread(
+                    target=self._resolve,
+                    args=(ticket, lambda: follow(made, ticket)),
+                    name="icm-run",
+                    daemon=True,
+                ).start()
+
+        return self._queued(ticket, prepared)
 
     def withdraw(self, ticket: Ticket[Any]) -> bool:
-        """Takes a job that has not begun out of the queue; False where it has."""
-        with self._changed:
-            if not ticket.future.cancel():
-                return False
-            if ticket in self._queue and ticket is not self._queue[0]:
-                self._queue.remove(ticket)
-            return True
+        """Takes a run that has not begun out of the queue; False where it has."""
+        if not ticket.future.cancel():
+            return False
+        if ticket._call is not None:
+            ticket._call.withdraw()
+        self._leave(ticket)
+        return True
 
     @property
     def closing(self) -> bool:
@@ -106,32 +173,56 @@ class Device:
         return self._closed
 
     def __len__(self) -> int:
-        """Jobs waiting or at work."""
-        return len(self._queue)
+        """Runs waiting or at work."""
+        return len(self._tickets)
 
     def close(self) -> None:
-        """Ends the thread after the job at work; the rest is cancelled at once."""
+        """Ends the threads after the pictures at work; the rest is cancelled at once."""
         with self._changed:
             self._closed = True
-            for ticket in tuple(self._queue)[1:]:
-                ticket.future.cancel()
-            self._changed.notify()
+            tickets = tuple(self._tickets)
+        for ticket in tickets:
+            self.withdraw(ticket)
+        self.engine.close(wait=False)
 
     def ended(self, seconds: float) -> bool:
-        """Whether the thread has ended, or does so in time; only after `close`."""
-        self._thread.join(max(0.0, seconds))
-        return not self._thread.is_alive()
+        """Whether all work has ended, or does so in time; only after `close`."""
+        until = time.monotonic() + max(0.0, seconds)
+        with self._changed:
+            left = self._changed.wait_for(lambda: not self._tickets, max(0.0, seconds))
+        return left and self.engine.ended(until - time.monotonic())
 
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._closed)
-                if self._closed:
-                    for ticket in self._queue:
-                        ticket.future.cancel()
-                    self._queue.clear()
-                    return
-                ticket = self._queue[0]
-            ticket.run()
-            with self._changed:
-                self._queue.popleft()
+    def _queued(self, ticket: Ticket[Result], work: Callable[[], None]) -> Ticket[Result]:
+        with self._changed:
+            self._check_room(ticket.client)
+            self._tickets.append(ticket)
+            ticket._call = self.engine.submit(work, client=ticket.turn)
+        return ticket
+
+    def _check_room(self, client: str) -> None:
+        if self._closed:
+            raise InputError("the server is going down: try again in a minute")
+        mine = sum(ticket.client == client for ticket in self._tickets)
+        if client and self._each is not None and mine >= self._each:
+            raise InputError(f"{mine} of your runs are waiting already: let one end first")
+        if len(self._tickets) > self._length:
+            raise InputError(
+                f"{len(self._tickets)} runs are waiting already: try again in a minute"
+            )
+
+    def _resolve(self, ticket: Ticket[Result], work: Callable[[], Result]) -> None:
+        """Does the work; what it raises belongs to the future."""
+        try:
+            result = work()
+        except BaseException as error:
+            self._leave(ticket)
+            ticket.future.set_exception(error)
+        else:
+            self._leave(ticket)
+            ticket.future.set_result(result)
+
+    def _leave(self, ticket: Ticket[Any]) -> None:
+        with self._changed:
+            if ticket in self._tickets:
+                self._tickets.remove(ticket)
+            self._changed.notify_all()

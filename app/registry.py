@@ -22,6 +22,7 @@ from pathlib import Path
 from icm import InputError
 
 from .leftovers import claim
+from .removal import forget_removed
 from .settings import GIGABYTE, Settings
 from .visitor import Visitor
 
@@ -119,6 +120,7 @@ class Registry:
         if session and not late and session not in visitor.sessions:
             with visitor.lock:
                 visitor.sessions.add(session)
+                visitor.away = False
                 visitor.changed()
         return visitor
 
@@ -178,6 +180,7 @@ class Registry:
                     visitor.sessions.discard(session)
                     visitor.followers.pop(session, None)
                     visitor.left = time.monotonic()
+                    visitor.away = not visitor.sessions
 
     def __len__(self) -> int:
         """How many visitors are here; one counts until all its files are gone."""
@@ -244,6 +247,9 @@ class Registry:
                 raise InputError(_REMOVED)
             if self.stored() + size > quota.storage:
                 raise TooManyError("the server is full: come back in a few minutes")
+            full = self.stored(client) + size > quota.client_storage
+            if full and visitor is not None:  # what was removed can no longer be restored
+                forget_removed(visitor)
             if self.stored(client) + size > quota.client_storage:
                 raise TooManyError(
                     f"your pictures take {quota.client_storage / GIGABYTE:g} gigabytes already: "
@@ -275,6 +281,7 @@ class Registry:
         with visitor.lock:
             visitor.gone = True
             visitor.targets.clear()
+            visitor.removed.clear()
             visitor.photos.clear()
             visitor.reference = None
             # Moved first: what a run still writes under the old name fails and leaves nothing.

@@ -11,7 +11,8 @@ from PIL import Image
 
 from icm import InputError, Matte, over, read_image
 
-from .uploads import fitted
+from .kept import keep
+from .uploads import THUMBNAIL, fitted
 
 LOOK = 1280  # longer side of what is looked at before it is zoomed into
 LOOKS = ("before", "cutout", "alpha", "guidance")
@@ -23,21 +24,38 @@ def write_results(matte: Matte, folder: Path) -> None:
 
     Of a skipped matte nothing is written, and what an earlier run left is removed.
     """
-    matte.save(folder, "full", ("alpha", "cutout"))
     if matte.skipped:
-        for name in ("full.before.jpg", *(f"{kind}.webp" for kind in LOOKS)):
+        matte.save(folder, "full", ("alpha", "cutout"))
+        for name in ("full.before.jpg", "card.webp", *(f"{kind}.webp" for kind in LOOKS)):
             (folder / name).unlink(missing_ok=True)
+        keep(matte, folder)
         return
     before = Image.fromarray(np.rint(matte.picture.at(matte.picture.size) * 255).astype(np.uint8))
     before.save(folder / "full.before.jpg", quality=92)
     small = fitted(matte.picture.size, LOOK)[::-1]
     before.resize(small, Image.Resampling.LANCZOS).save(folder / "before.webp", quality=88)
+    write_matte(matte, folder)
+    guidance = _heat(np.clip(matte.guidance, 0, 1))
+    guidance.resize(small, Image.Resampling.BICUBIC).save(folder / "guidance.webp", quality=85)
+    keep(matte, folder)
+
+
+def write_matte(matte: Matte, folder: Path) -> None:
+    """Writes `full.alpha.png`, `full.cutout.png` and small copies: all that an edit changes."""
+    matte.save(folder, "full", ("alpha", "cutout"))
+    small = fitted(matte.picture.size, LOOK)[::-1]
     for kind in ("alpha", "cutout"):
         with Image.open(folder / f"full.{kind}.png") as image:
             look = image.resize(small, Image.Resampling.LANCZOS)
             look.save(folder / f"{kind}.webp", quality=90, lossless=kind == "alpha")
-    guidance = _heat(np.clip(matte.guidance, 0, 1))
-    guidance.resize(small, Image.Resampling.BICUBIC).save(folder / "guidance.webp", quality=85)
+    write_card(folder)
+
+
+def write_card(folder: Path) -> None:
+    """Writes `card.webp`, a small copy of `cutout.webp`; whatever changes the one calls this."""
+    with Image.open(folder / "cutout.webp") as image:
+        size = fitted((image.height, image.width), THUMBNAIL)[::-1]
+        image.resize(size, Image.Resampling.LANCZOS).save(folder / "card.webp", quality=85)
 
 
 def composite(folder: Path, background: str, picture: Path | None) -> Image.Image:

@@ -36,12 +36,14 @@ class Upload:
         key: of the photo that it belongs to, where it belongs to one.
         path: where it lies.
         name: what the visitor calls it, with sub-folders.
+        order: places it among the visitor's pictures; 0 for the end.
     """
 
     kind: str
     key: str
     path: Path
     name: str
+    order: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,14 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
         return JSONResponse(said, 200 if state == "ready" else 503)
 
     @app.post("/icm/upload")
-    async def upload(request: Request, kind: str, key: str = "") -> JSONResponse:
+    async def upload(
+        request: Request, kind: str, key: str = "", order: float = 0.0
+    ) -> JSONResponse:
         name = unquote(request.headers.get("X-Icm-Name", ""))[:1000]
         token = request.headers.get("X-Icm-Visitor", "")
-        path = await _received(request, desk)
+        path = await received(request, desk)
         sender = Sender(token, client_of(request), request.headers.get("X-Icm-Model", ""))
-        return await asyncio.to_thread(_arrive, desk, sender, Upload(kind, key, path, name))
+        return await asyncio.to_thread(_arrive, desk, sender, Upload(kind, key, path, name, order))
 
 
 def _status(error: Exception) -> int:
@@ -105,24 +109,25 @@ def _arrive(desk: Desk, sender: Sender, upload: Upload) -> JSONResponse:
         path.unlink(missing_ok=True)
 
 
-def _take(desk: Desk, visitor: Visitor, upload: Upload) -> dict[str, int]:
-    """Hands an upload to what it is for."""
+def _take(desk: Desk, visitor: Visitor, upload: Upload) -> dict[str, int | str]:
+    """Hands an upload to what it is for; tells the key of what is new."""
     settings, path, name, key = desk.settings, upload.path, upload.name, upload.key
-    takers: dict[str, Callable[[], None]] = {
+    takers: dict[str, Callable[[], str | None]] = {
         "photo": lambda: uploads.add_photo(visitor, path, name, settings),
         "reference": lambda: uploads.add_reference_file(visitor, path, name, settings),
-        "target": lambda: uploads.add_target(visitor, path, name, settings),
+        "target": lambda: uploads.add_target(visitor, path, name, settings, upload.order),
         "mask": lambda: uploads.set_mask(visitor, key, path, settings),
         "painting": lambda: uploads.set_painting(visitor, key, path),
         "background": lambda: uploads.set_background(visitor, path, settings),
     }
     if upload.kind not in takers:
         raise InputError("this kind of upload is unknown: reload the page")
-    takers[upload.kind]()
-    return {"version": visitor.photo(key).version if upload.kind == "painting" else 0}
+    made = takers[upload.kind]()
+    version = visitor.photo(key).version if upload.kind == "painting" else 0
+    return {"version": version, "key": made or ""}
 
 
-async def _received(request: Request, desk: Desk) -> Path:
+async def received(request: Request, desk: Desk) -> Path:
     """Writes a request's body aside; stops at the limit."""
     most = desk.settings.max_upload
     too_large = TooLargeError(

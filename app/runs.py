@@ -1,16 +1,22 @@
-"""A visitor's run: one reference, picture after picture, on the device's thread."""
+"""A visitor's run: one reference, picture after picture, in turn with those of other visitors."""
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from icm import InputError, Matte, Matting, Reference
+import numpy as np
+from numpy.typing import NDArray
 
+from icm import Final, InputError, Matte, Matting, Picture, Reference, Steps, read_image
+
+from .judgement import basis_of, judge, policed
 from .models import Models
-from .queue import Device
+from .queue import Device, Ticket
 from .results import write_results
 from .uploads import mask_at
 from .visitor import Photo, Progress, RunState, Target, Visitor
@@ -50,9 +56,8 @@ def start(
             raise InputError("no picture waits: add pictures in step 2")
         visitor.stop.clear()
         progress = Progress("queued", total=len(chosen))
-        progress.ticket = device.submit(
-            lambda: _run(visitor, models, chosen, progress, check_disk), visitor.client
-        )
+        run = _Run(visitor, models, chosen, progress, check_disk)
+        progress.ticket = device.run(run.prepare, run.follow, visitor.client, turn=visitor.token)
         visitor.progress = progress
         for target in chosen:
             target.state, target.reason = "waiting", ""
@@ -87,95 +92,151 @@ def reference_of(visitor: Visitor, matting: Matting) -> Reference:
         return cached[1]
     if not marked:
         raise InputError("first mark the object on a photo in step 1")
-    made = [_single(photo, matting) for photo in marked]
-    joined = made[0]
-    for each in made[1:]:
-        joined = joined + each
+    joined = matting.reference([_pair(photo, matting) for photo in marked])
     with visitor.lock:
         if [photo for photo in visitor.photos if photo.marked] == marked:
             visitor.reference = (matting.fingerprint, joined)
     return joined
 
 
-def _single(photo: Photo, matting: Matting) -> Reference:
+def _pair(photo: Photo, matting: Matting) -> tuple[Path | Reference, NDArray[np.uint8] | None]:
+    """The photo and where the object is on it, or the reference that was saved of it."""
     if photo.saved is not None:
         if photo.saved.fingerprint != matting.fingerprint:
             raise InputError(
                 f"{photo.name} was made by the model '{photo.saved.model}' in another version: "
                 "take it away, or choose that model"
             )
-        return photo.saved
+        return photo.saved, None
     if photo.mask_path is None:
         raise InputError(f"mark the object on {photo.name}")
-    return matting.reference(photo.path, mask_at(photo.mask_path, photo.size))
+    return photo.path, mask_at(photo.mask_path, photo.size)
 
 
-def _run(
-    visitor: Visitor,
-    models: Models,
-    targets: list[Target],
-    progress: Progress,
-    check_disk: Callable[[], None],
-) -> None:
-    """Mattes the targets; the run's failure and each picture's are kept for the page."""
-    try:
-        with visitor.lock:
-            if progress.state == "queued":
-                _say(visitor, progress, "working")
-        if visitor.stop.is_set():
-            _say(visitor, progress, "stopped")
-            return
-        name = visitor.model
-        matting = models.matting(name)
-        with models.watched(name):
-            reference = reference_of(visitor, matting)
+@dataclass(frozen=True)
+class _Ready:
+    """What a run needs before its first picture."""
 
-        def compute(path: Path) -> Matte:
-            check_disk()
-            with models.watched(name):
-                return matting(path, reference, absent=visitor.absent)
+    name: str
+    basis: str
+    matting: Matting
+    reference: Reference
 
-        progress.started = progress.finished = time.monotonic()
-        for target in targets:
+
+@dataclass(frozen=True)
+class _Run:
+    """One run; its failure and each picture's are kept for the page."""
+
+    visitor: Visitor
+    models: Models
+    targets: list[Target]
+    progress: Progress
+    check_disk: Callable[[], None]
+
+    def prepare(self) -> _Ready | None:
+        """Loads the model and makes the reference; None where that fails, or nobody wants it."""
+        visitor = self.visitor
+        try:
+            with visitor.lock:
+                if self.progress.state == "queued":
+                    self._say("working")
             if visitor.stop.is_set():
-                break
-            _matte(visitor, compute, target)
-            progress.done += 1
-            progress.finished = time.monotonic()
-            visitor.changed()
-        _say(visitor, progress, "done" if progress.done == progress.total else "stopped")
-    except Exception as error:
-        progress.message = told(error)
-        _say(visitor, progress, "failed")
+                self._say("stopped")
+                return None
+            name = visitor.model
+            matting = self.models.matting(name)
+            with self.models.watched(name):
+                basis = basis_of(visitor)  # before the marks are read: a change shows as outdated
+                return _Ready(name, basis, matting, reference_of(visitor, matting))
+        except Exception as error:
+            self._fail(error)
+            return None
 
-
-def _matte(visitor: Visitor, compute: Callable[[Path], Matte], target: Target) -> None:
-    with visitor.lock:
-        if target not in visitor.targets:  # taken away meanwhile
+    def follow(self, ready: _Ready | None, ticket: Ticket[None]) -> None:
+        """Mattes the pictures."""
+        if ready is None:
             return
-        target.state = "working"
-        visitor.changed()
-    try:
-        matte = compute(target.path)
+        visitor, progress = self.visitor, self.progress
+        steps = Steps(
+            read=self._read,
+            reference=lambda target: ready.reference,
+            write=functools.partial(self._write, ready.basis),
+            failed=self._failed,
+            begun=self._begun,
+        )
+        try:
+            progress.started = progress.finished = time.monotonic()
+            for _ in ticket.pictures(
+                ready.matting,
+                steps,
+                self.targets,
+                absent="keep",  # `policed` knows what the visitor said of each picture
+                watched=lambda: self.models.watched(ready.name),
+                stop=visitor.stop.is_set,
+                pause=lambda: visitor.away,
+                ordered=False,
+            ):
+                progress.done += 1
+                progress.finished = time.monotonic()
+                visitor.changed()
+            self._say("done" if progress.done == progress.total else "stopped")
+        except Exception as error:
+            self._fail(error)
+
+    def _read(self, target: Target) -> Picture | Final[None]:
+        if not self._is_here(target):
+            return Final(None)
+        self.check_disk()
+        return read_image(target.path)
+
+    def _begun(self, target: Target) -> None:
+        with self.visitor.lock:
+            target.state = "working"
+            self.visitor.changed()
+
+    def _write(
+        self, basis: str, target: Target, matte: Matte, seconds: Mapping[str, float]
+    ) -> None:
+        if not self._is_here(target):
+            return
         folder = target.path.parent
+        matte = policed(matte, target, self.visitor.absent)
         write_results(matte, folder)
-        target.confidence = matte.confidence
         target.results = None if matte.skipped else folder
-        target.reason = "Skipped, as you chose." if matte.skipped else ""
-        target.version += 1
-        target.state = "done" if matte.present else "absent"
-    except Exception as error:
-        target.state, target.reason = "failed", told(error, target.path, target.name.name)
-    with visitor.lock:
-        if target not in visitor.targets:  # taken away while it was worked on
-            shutil.rmtree(target.path.parent, ignore_errors=True)
-            return
-        nothing_yet = not any(t.key == visitor.chosen_target for t in visitor.targets)
-        if target.results is not None and nothing_yet:
-            visitor.chosen_target = target.key
+        judge(target, matte, basis)
+        self._settle(target)
 
+    def _failed(self, target: Target, error: Exception) -> None:
+        if self._is_here(target):  # else its files were taken away under its work
+            target.state, target.reason = "failed", told(error, target.path, target.name.name)
+        self._settle(target)
 
-def _say(visitor: Visitor, progress: Progress, state: RunState) -> None:
-    with visitor.lock:
-        progress.state = state
-        visitor.changed()
+    def _settle(self, target: Target) -> None:
+        """Chooses a result to look at; leaves nothing of what was taken away meanwhile."""
+        visitor = self.visitor
+        with visitor.lock:
+            if target not in visitor.targets:
+                if all(target is not removed for _, removed in visitor.removed):
+                    shutil.rmtree(target.path.parent, ignore_errors=True)
+                if visitor.gone:
+                    shutil.rmtree(visitor.folder, ignore_errors=True)
+                return
+            nothing_yet = not any(t.key == visitor.chosen_target for t in visitor.targets)
+            if target.results is not None and nothing_yet:
+                visitor.chosen_target = target.key
+
+    def _is_here(self, target: Target) -> bool:
+        with self.visitor.lock:
+            return target in self.visitor.targets
+
+    def _say(self, state: RunState) -> None:
+        with self.visitor.lock:
+            self.progress.state = state
+            for target in self.targets:
+                if target.state == "working" and state in ("stopped", "failed"):
+                    target.state = "waiting"  # it was dropped before it was written
+            self.visitor.changed()
+
+    def _fail(self, error: Exception) -> None:
+        self.progress.message = told(error)
+        self._say("failed")

@@ -1,18 +1,23 @@
 """What a page gives out and takes in: no file but uploads and results, no route but its own.
 
 Rests on parts of Gradio that are private or undocumented (6.31, pinned below 6.32):
-`Blocks.has_launched`, `Block.async_move_resource_to_block_cache`, `Blocks._queue`'s events
-(`app/callers.py`), and the paths of its routes. `tests/security` fails where one of them changes.
+`Blocks.has_launched`, `Blocks.preprocess_data`, `Block.async_move_resource_to_block_cache`,
+`Blocks._queue`'s events (`app/callers.py`), and the paths of its routes. `tests/security` and
+`tests/app` fail where one of them changes.
 """
 
 from __future__ import annotations
 
+import base64
 import hmac
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI, Request
+from gradio.exceptions import InvalidPathError
+from gradio.route_utils import FnIndexInferError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,6 +38,7 @@ _PAGES = (
     "/login",
     "/logout",
     "/manifest.json",
+    "/openapi.json",
     "/robots.txt",
     "/theme.css",
     *(
@@ -64,7 +70,8 @@ _BELOW = (
     f"{_API}call/",
     f"{_API}heartbeat/",
 )
-_MCP = f"{_API}mcp"
+MCP = "/mcp"
+_OPENAPI = "/openapi.json"
 
 
 def login(accounts: tuple[tuple[str, str], ...]) -> Callable[[str, str], bool] | None:
@@ -80,6 +87,19 @@ def login(accounts: tuple[tuple[str, str], ...]) -> Callable[[str, str], bool] |
         return any(matches)  # all were compared: the time tells nothing
 
     return allowed
+
+
+def entered(header: str, accounts: tuple[tuple[str, str], ...]) -> bool:
+    """Whether a request's Authorization header (Basic) is that of an account, or none is needed."""
+    allowed = login(accounts)
+    if allowed is None:
+        return True
+    scheme, _, coded = header.partition(" ")
+    try:
+        user, _, password = base64.b64decode(coded, validate=True).decode().partition(":")
+    except ValueError:
+        return False
+    return scheme.lower() == "basic" and allowed(user, password)
 
 
 def is_inside(path: str | Path, *folders: Path) -> bool:
@@ -111,11 +131,53 @@ def seal(page: gr.Blocks, served: Path, results: Path) -> None:
         results: where the endpoints write.
     """
     page.has_launched = True  # Gradio checks paths only then, and mounting does not set it
+    page.preprocess_data = _in_words(page.preprocess_data)
     for block in page.blocks.values():
         # The one door through which Gradio turns what a visitor sends into a file that it serves.
         block.async_move_resource_to_block_cache = _checked(
             block.async_move_resource_to_block_cache, served, results
         )
+
+
+def answer_in_words(app: FastAPI) -> None:
+    """Makes Gradio's application, below an application, say what it could not do."""
+
+    async def unknown(request: Request, _: Exception) -> JSONResponse:
+        name = str(request.path_params.get("api_name", ""))[:40]
+        return JSONResponse({"error": f"there is no endpoint '{name}': see {_API}info"}, 404)
+
+    async def failed(_: Request, __: Exception) -> JSONResponse:  # the log has it already
+        return JSONResponse({"error": f"this call does not fit the server: see {_API}info"}, 500)
+
+    for route in app.routes:
+        gradio_s = getattr(route, "app", None)
+        if isinstance(gradio_s, FastAPI):
+            gradio_s.add_exception_handler(FnIndexInferError, unknown)
+            gradio_s.add_exception_handler(Exception, failed)
+
+
+def _in_words(prepare: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuses values that an endpoint cannot take; Gradio answers null, or with its insides."""
+
+    async def prepared(function: Any, values: list[Any], *more: Any, **named: Any) -> Any:
+        most = len(function.inputs)
+        if len(values) < most:
+            raise gr.Error(
+                f"{len(values)} values for an endpoint that takes {most} values: see {_API}info",
+                print_exception=False,
+            )
+        try:
+            return await prepare(function, values, *more, **named)
+        except gr.Error:
+            raise
+        except InvalidPathError as error:
+            raise gr.Error(f"{_NO_FILE}: upload it", print_exception=False) from error
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise gr.Error(
+                f"the values do not fit the endpoint: see {_API}info", print_exception=False
+            ) from error
+
+    return prepared
 
 
 def _checked(move: Callable[..., Any], served: Path, results: Path) -> Callable[..., Any]:
@@ -135,13 +197,13 @@ class OwnRoutes:
     Args:
         app: what is served.
         served: the folder whose files may be fetched.
-        mcp: whether the routes of MCP are open.
+        mcp: whether agents may use it.
     """
 
     def __init__(self, app: ASGIApp, served: Path, mcp: bool) -> None:
         self._app = app
         self._served = served
-        self._below = (*_BELOW, _MCP) if mcp else _BELOW
+        self._pages = (*_PAGES, MCP) if mcp else _PAGES
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on where its route is one of the page's."""
@@ -150,6 +212,8 @@ class OwnRoutes:
             return
         refusal = self._refusal(scope.get("path", ""))
         if scope["type"] == "http" and refusal is None:
+            if scope["path"] == _OPENAPI:  # where tools look for it
+                scope = {**scope, "path": _API.rstrip("/") + _OPENAPI}
             await self._app(scope, receive, send)
             return
         answer = refusal or JSONResponse({"error": "no such page"}, 404)
@@ -164,6 +228,6 @@ class OwnRoutes:
                 if not is_inside(given, self._served):
                     return JSONResponse({"error": _NO_FILE}, 403)
                 return None
-        if path in _PAGES or path.rstrip("/") in _PAGES or path.startswith(self._below):
+        if path in self._pages or path.rstrip("/") in self._pages or path.startswith(_BELOW):
             return None
         return JSONResponse({"error": "no such page"}, 404)

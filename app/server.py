@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import uvicorn
@@ -22,16 +23,24 @@ from starlette.middleware.cors import CORSMiddleware
 
 from icm import IcmError, InputError
 
+from .about import ICON, add_about
 from .clients import Proxies
+from .corrections import add_corrections
 from .desk import Desk, open_desk
 from .downloads import add_downloads
 from .layout import build_page, look
 from .limits import Limits
+from .marking import add_marking
+from .mcp_version import check_mcp
 from .models import Models
 from .origins import SameOrigin, names_of
+from .product import LOGIN, name_product
 from .routes import add_routes
-from .security import OwnRoutes, login, seal
+from .security import OwnRoutes, answer_in_words, login, seal
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .agents import Agents
 
 _EVENTS = 400  # light events and calls that may wait in Gradio's own queue
 _GRACE = 3  # seconds that open requests have to end
@@ -42,6 +51,7 @@ _BROKEN, _WRONG, _INTERRUPTED = 1, 2, 130  # exit codes
 def build_app(desk: Desk) -> FastAPI:
     """The application of a desk; closes the desk when it ends."""
     settings = desk.settings
+    agents = _agents(desk) if settings.mcp else None
     # Gradio reads these when components and applications are made, and when paths are checked.
     os.environ["GRADIO_TEMP_DIR"] = str(desk.registry.served)
     os.environ["GRADIO_EXAMPLES_CACHE"] = str(desk.registry.served / "examples")
@@ -50,14 +60,20 @@ def build_app(desk: Desk) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
-            yield
+            async with agents.running() if agents else contextlib.nullcontext():
+                yield
         finally:  # whatever Gradio's own end raises
             desk.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _guard(app, desk)
     add_routes(app, desk)
+    add_about(app)
+    if agents:
+        agents.add_routes(app)
+    add_corrections(app, desk)
     add_downloads(app, desk)
+    add_marking(app, desk)
     page = build_page(desk).queue(max_size=_EVENTS, api_open=False)
     seal(page, desk.registry.served, desk.registry.loose)
     mounted: FastAPI = gr.mount_gradio_app(
@@ -72,15 +88,16 @@ def build_app(desk: Desk) -> FastAPI:
         allowed_paths=[],
         show_error=False,  # its own errors name places of the server; ours are shown all the same
         footer_links=["api"],
+        favicon_path=str(ICON),
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
-        mcp_server=settings.mcp,
+        mcp_server=False,  # its tools take addresses alone, and count all callers as one
+        auth_message=LOGIN,
         **look(),
     )
-    if settings.mcp and not page.mcp_server:
-        # Gradio only notes the failure; a server that was asked for must not be silently missing.
-        raise IcmError(f"--mcp: {page.mcp_error or 'the MCP server did not start'}")
+    answer_in_words(mounted)
+    name_product(mounted)
     return mounted
 
 
@@ -94,6 +111,8 @@ def serve(settings: Settings) -> int:
         IcmError: the model does not exist, the address is in use, or the page cannot be made.
     """
     Models(settings).check()
+    if settings.mcp:
+        check_mcp()
     with _listener(settings) as listener, _interrupted_by_sigterm():
         desk = open_desk(settings)
         try:
@@ -112,6 +131,13 @@ def serve(settings: Settings) -> int:
         if not desk.device.ended(server.seconds_left):
             _leave(desk, server.code)
         return server.code
+
+
+def _agents(desk: Desk) -> Agents:
+    check_mcp()
+    from .agents import Agents  # noqa: PLC0415 - the package mcp is optional
+
+    return Agents(desk)
 
 
 def _configuration(app: FastAPI) -> uvicorn.Config:

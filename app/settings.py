@@ -47,7 +47,8 @@ class Settings:
         proxies: addresses or networks of proxies, whose X-Forwarded headers are believed.
         require_model: whether to end where the model cannot be loaded.
         stall: seconds after which a model that has not answered counts as broken.
-        mcp: whether the endpoints are offered as MCP tools.
+        mcp: whether agents may use the page by MCP (docs/agents.md).
+        folders: whose files agents may name by path; none unless asked for.
         keep: seconds after which what a visitor left behind is removed.
         grace: seconds that a visitor may be away, as in a reload, before all is removed.
     """
@@ -78,6 +79,7 @@ class Settings:
     require_model: bool = False
     stall: float = 900.0
     mcp: bool = False
+    folders: tuple[Path, ...] = ()
     keep: float = 3600.0
     grace: float = 60.0
 
@@ -135,7 +137,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--mcp",
         action="store_true",
         default=(_environment("MCP", "") or "").lower() in _YES,
-        help="offer the endpoints as MCP tools too; needs the package 'mcp' [ICM_MCP]",
+        help="offer tools to agents by MCP, at /mcp; needs the package 'mcp' [ICM_MCP]",
     )
     _add_access(parser)
     _add_limits(parser)
@@ -155,6 +157,14 @@ def _add_access(parser: ArgumentParser) -> None:
             metavar=metavar,
             help=f"{text}; may be repeated [ICM_ALLOW_{option.upper()}, with commas]",
         )
+    access.add_argument(
+        "--allow-folder",
+        dest="folders",
+        action="append",
+        metavar="DIR",
+        help="let agents name files below this folder by their path; may be repeated "
+        f"[ICM_ALLOW_FOLDER, with '{os.pathsep}']",
+    )
     access.add_argument(
         "--proxy",
         dest="proxies",
@@ -237,6 +247,7 @@ def settings_of(arguments: Namespace) -> Settings:
         require_model=arguments.require_model,
         stall=arguments.stall_after,
         mcp=arguments.mcp,
+        folders=_folders(arguments.folders, arguments.mcp),
     )
 
 
@@ -261,6 +272,18 @@ def _count(text: str) -> int:
 def _listed(given: list[str] | None, variable: str) -> tuple[str, ...]:
     words = given if given is not None else [_environment(variable, "") or ""]
     return tuple(part.strip() for word in words for part in word.split(",") if part.strip())
+
+
+def _folders(given: list[str] | None, mcp: bool) -> tuple[Path, ...]:
+    words = given
+    if words is None:
+        words = [each for each in os.environ.get("ICM_ALLOW_FOLDER", "").split(os.pathsep) if each]
+    elif not mcp:
+        raise InputError("--allow-folder is for agents: it needs --mcp")
+    for word in words:
+        if not Path(word).is_dir():
+            raise InputError(f"--allow-folder {word}: there is no such folder")
+    return tuple(Path(word).absolute() for word in words)
 
 
 def _origin(text: str) -> str:

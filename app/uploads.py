@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import shutil
 import threading
+from collections.abc import Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 import numpy as np
@@ -12,6 +15,7 @@ from PIL import Image
 
 from icm import InputError, Picture, Reference, image_size, read_image, read_mask
 
+from .removal import forget_removed
 from .settings import MEGABYTE, Settings
 from .visitor import Photo, Target, Visitor
 
@@ -22,7 +26,7 @@ _DECODERS = threading.Semaphore(2)  # a decoded photograph takes a quarter of a 
 _ILLEGAL = dict.fromkeys([*range(32), 127, *map(ord, '<>:"|?*\\/')], "_")
 
 
-def add_photo(visitor: Visitor, upload: Path, name: str, settings: Settings) -> None:
+def add_photo(visitor: Visitor, upload: Path, name: str, settings: Settings) -> str:
     """Puts an uploaded photograph of the object on the easel; its own alpha marks the object."""
     _check_room(len(visitor.photos), settings.max_photos, "photos of the object")
     picture = decoded(upload, settings)
@@ -35,10 +39,12 @@ def add_photo(visitor: Visitor, upload: Path, name: str, settings: Settings) -> 
     if picture.alpha is not None and 0 < (picture.alpha >= 0.5).mean() < 1:
         photo.mask_path = folder / "mask.png"
         save_mask(picture.alpha, photo.mask_path)
+        photo.digest = _digest(photo)
     _place(visitor, photo, settings)
+    return key
 
 
-def add_reference_file(visitor: Visitor, upload: Path, name: str, settings: Settings) -> None:
+def add_reference_file(visitor: Visitor, upload: Path, name: str, settings: Settings) -> str:
     """Adds a reference that was downloaded before."""
     _check_room(len(visitor.photos), settings.max_photos, "photos of the object")
     saved = Reference.load(upload)
@@ -50,7 +56,9 @@ def add_reference_file(visitor: Visitor, upload: Path, name: str, settings: Sett
     save_mask(np.divide(thumbnail[..., 3], 255, dtype=np.float32), mask_path)
     size = thumbnail.shape[0], thumbnail.shape[1]
     photo = Photo(key, _base(name), path, size, size, shown_path, mask_path, saved)
+    photo.digest = _digest(photo)
     _place(visitor, photo, settings)
+    return key
 
 
 def set_mask(visitor: Visitor, key: str, upload: Path, settings: Settings) -> None:
@@ -76,8 +84,18 @@ def set_painting(visitor: Visitor, key: str, upload: Path) -> None:
     _mark(visitor, photo, painted if (painted >= 0.5).any() else None)
 
 
-def add_target(visitor: Visitor, upload: Path, name: str, settings: Settings) -> None:
-    """Adds a picture to matte."""
+def add_target(
+    visitor: Visitor, upload: Path, name: str, settings: Settings, order: float = 0.0
+) -> str:
+    """Adds a picture to matte; those that were removed before are gone for good.
+
+    Args:
+        visitor: who sends it.
+        upload: the file; it is moved.
+        name: what the visitor calls it.
+        settings: the limits.
+        order: places it among those that were sent at once; 0 for the end.
+    """
     _check_room(len(visitor.targets), settings.max_pictures, "pictures")
     picture = decoded(upload, settings)
     key, folder = visitor.new_folder("t")
@@ -85,8 +103,37 @@ def add_target(visitor: Visitor, upload: Path, name: str, settings: Settings) ->
     _picture_as_bytes(picture, fitted(picture.size, THUMBNAIL)).save(folder / "thumbnail.webp")
     with visitor.lock:
         _check_room(len(visitor.targets), settings.max_pictures, "pictures", folder)
-        visitor.targets.append(Target(key, safe_name(name), path, picture.size))
+        forget_removed(visitor)
+        target = Target(key, safe_name(name), path, picture.size, order=order or math.inf)
+        visitor.targets.insert(_place_of(target, visitor.targets), target)
         visitor.changed()
+    return key
+
+
+def _place_of(target: Target, among: Sequence[Target]) -> int:
+    """Before the pictures at the end that were chosen after it, though they came before it."""
+    place = len(among)
+    while place and target.order < among[place - 1].order < math.inf:
+        place -= 1
+    return place
+
+
+def add_photo_as_target(visitor: Visitor, key: str, settings: Settings) -> None:
+    """Offers a photo of the object to be cut out itself."""
+    photo = visitor.photo(key)
+    if photo.saved is not None:
+        raise InputError("a saved reference holds no photograph: add the photograph itself")
+    with visitor.lock:
+        if any(target.source == key for target in visitor.targets):
+            return
+    copy = Path(shutil.copy(photo.path, visitor.folder / f"copy-{photo.key}"))
+    try:
+        added = visitor.target(add_target(visitor, copy, photo.name, settings))
+    finally:
+        copy.unlink(missing_ok=True)
+    added.source = key
+    visitor.measure()
+    visitor.changed()
 
 
 def set_background(visitor: Visitor, upload: Path, settings: Settings) -> None:
@@ -165,8 +212,16 @@ def _mark(visitor: Visitor, photo: Photo, mask: NDArray[np.float32] | None) -> N
         save_mask(mask, path)
     with visitor.lock:
         photo.mask_path = None if mask is None else path
+        photo.digest = _digest(photo)
         photo.version += 1
         visitor.marks_changed()
+
+
+def _digest(photo: Photo) -> str:
+    """Of photo and marks; the key stands for the photo, which never changes."""
+    if photo.mask_path is None:
+        return ""
+    return photo.key + hashlib.sha256(photo.mask_path.read_bytes()).hexdigest()
 
 
 def _place(visitor: Visitor, photo: Photo, settings: Settings) -> None:

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from .edits import current
+from .judgement import basis_of, shown_state
 from .results import KINDS, LOOKS
 from .visitor import Photo, Progress, Target, Visitor
 
@@ -20,21 +22,28 @@ def easel_view(visitor: Visitor) -> View:
             "photos": [_photo_view(visitor, photo) for photo in visitor.photos],
             "chosen": visitor.chosen_photo,
             "example": not visitor.photos,
+            "ignored": _ignored(visitor),
         }
 
 
 def tray_view(visitor: Visitor) -> View:
-    """Pictures with their states, and how the run goes.
-
-    Once a run is over, those that the object may be missing from come first.
-    """
+    """Pictures in the order of their upload with their states, and how the run goes."""
     with visitor.lock:
-        targets = visitor.targets if visitor.progress.active else doubtful_first(visitor.targets)
+        basis = basis_of(visitor)
+        used = {target.source for target in visitor.targets}
         return {
             "version": visitor.version,
-            "targets": [_target_view(visitor, target) for target in targets],
+            "targets": [_target_view(visitor, target, basis) for target in visitor.targets],
             "chosen": visitor.chosen_target,
             "progress": progress_view(visitor.progress),
+            "failures": _failures(visitor.targets),
+            "removed": len(visitor.removed),
+            "marked": [
+                {"key": photo.key, "name": photo.name}
+                for photo in visitor.photos
+                if photo.mask_path is not None and photo.saved is None and photo.key not in used
+            ],
+            "ignored": _ignored(visitor),
         }
 
 
@@ -48,6 +57,8 @@ def viewer_view(visitor: Visitor) -> View:
         return {
             "version": visitor.version,
             "result": None if chosen is None else _result_view(visitor, chosen),
+            "keys": [target.key for target in finished],
+            "active": visitor.progress.active,
             "background": visitor.background,
             "picture": None
             if picture is None
@@ -90,8 +101,8 @@ def command_line(visitor: Visitor) -> str:
         words += ["--reference", name]
     words += [] if model == "small" else ["--model", model]
     words += [] if absent == "keep" else ["--absent", absent]
-    words += ["--save", ",".join(KINDS)]
     if background != "checker":
+        words += ["--save", ",".join(KINDS)]
         words += ["--background", "background.jpg" if background == "picture" else background]
     return shlex.join([*words, "-o", "my_mattes"])
 
@@ -149,14 +160,34 @@ def _photo_view(visitor: Visitor, photo: Photo) -> View:
     }
 
 
-def _target_view(visitor: Visitor, target: Target) -> View:
+def _ignored(visitor: Visitor) -> list[str]:
+    """Names of photos that nothing is marked on, beside others that are marked."""
+    if not any(photo.marked for photo in visitor.photos):
+        return []
+    return [photo.name for photo in visitor.photos if not photo.marked]
+
+
+def _failures(targets: Sequence[Target]) -> str:
+    """One line on all pictures that failed."""
+    names = [target.name.name for target in targets if target.state == "failed"]
+    if not names:
+        return ""
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+    pictures = "1 picture" if len(names) == 1 else f"{len(names)} pictures"
+    return f"{pictures} failed: {', '.join(names[:2])}{more}. Each card says why."
+
+
+def _target_view(visitor: Visitor, target: Target, basis: str) -> View:
+    ready = target.results is not None
+    card = f"{_url(visitor, target.key, 'card.webp')}?v={target.version}"
     return {
         "key": target.key,
         "name": target.name.as_posix(),
-        "state": target.state,
-        "reason": target.reason,
-        "ready": target.results is not None,
+        "state": shown_state(target, basis),
+        "reason": target.reason or (target.doubt and f"Check it: {target.doubt}."),
+        "ready": ready,
         "thumbnail": _url(visitor, target.key, "thumbnail.webp"),
+        "card": card if ready else None,
     }
 
 
@@ -169,8 +200,12 @@ def _result_view(visitor: Visitor, target: Target) -> View:
         "name": target.name.as_posix(),
         "height": target.size[0],
         "width": target.size[1],
+        "state": shown_state(target, basis_of(visitor)),
         "present": target.state != "absent",
+        "overruled": target.overruled,
+        "doubt": target.doubt,
         "confidence": target.confidence,
+        "edit": current(target.path.parent).as_json(),
         "look": {kind: look(f"{kind}.webp") for kind in LOOKS},
         "full": {
             "before": look("full.before.jpg"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
@@ -31,6 +32,7 @@ class Photo:
         mask_path: where the object is; of `size` or of `shown`. None while nothing is marked.
         saved: the content of a reference file; such a one cannot be painted on.
         version: counts the changes of its marks.
+        digest: of photo and marks; equal ones give equal references.
     """
 
     key: str
@@ -42,6 +44,7 @@ class Photo:
     mask_path: Path | None = None
     saved: Reference | None = None
     version: int = 0
+    digest: str = ""
 
     @property
     def marked(self) -> bool:
@@ -60,10 +63,17 @@ class Target:
         size: height and width, upright.
         state: how far it is.
         reason: why it failed, or why there is no cut-out, for the visitor to read.
+        editing: held while its result is changed by hand.
         confidence: how likely the object is in the picture, not how good the matte is; below the
             model's threshold the state is 'absent'.
         results: folder of its results, once it is done.
         version: counts its results.
+        basis: of the marks and the model that its results come from.
+        doubt: why its result should be checked; empty where nothing speaks for that.
+        overruled: whether the visitor said that the object is there.
+        withheld: whether its matte was left empty or out, since the object may be missing.
+        source: key of the photo of the object that it is a copy of, if it is one.
+        order: when it was chosen in the browser; infinite for one that belongs where it is.
     """
 
     key: str
@@ -72,9 +82,16 @@ class Target:
     size: tuple[int, int]
     state: TargetState = "waiting"
     reason: str = ""
+    editing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     confidence: float = 0.0
     results: Path | None = None
     version: int = 0
+    basis: str = ""
+    doubt: str = ""
+    overruled: bool = False
+    withheld: bool = False
+    source: str = ""
+    order: float = math.inf
 
 
 Item = TypeVar("Item", Photo, Target)
@@ -118,6 +135,7 @@ class Visitor:
         model: the model chosen.
         photos: of the object, in order.
         targets: pictures, in order.
+        removed: pictures that were removed last, with their places; this can be undone.
         chosen_photo: key of the photo on the easel.
         chosen_target: key of the result looked at.
         background: 'checker', a colour as '#rrggbb', or 'picture'.
@@ -126,6 +144,7 @@ class Visitor:
         progress: of the run.
         stop: set when the run should end after the current picture.
         sessions: open pages of this visitor.
+        away: whether the last page closed and none was opened since; the run waits meanwhile.
         left: clock when the last page closed.
         seen: clock of the last sign of life.
         version: counts changes, for pages that follow.
@@ -142,6 +161,7 @@ class Visitor:
     model: str
     photos: list[Photo] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+    removed: list[tuple[int, Target]] = field(default_factory=list)
     chosen_photo: str = ""
     chosen_target: str = ""
     background: str = "checker"
@@ -150,6 +170,7 @@ class Visitor:
     progress: Progress = field(default_factory=Progress)
     stop: threading.Event = field(default_factory=threading.Event)
     sessions: set[str] = field(default_factory=set)
+    away: bool = False
     left: float = field(default_factory=time.monotonic)
     seen: float = field(default_factory=time.monotonic)
     version: int = 0
@@ -166,6 +187,7 @@ class Visitor:
         with self.lock:
             kept = [photo.path for photo in self.photos]
             kept += [target.path for target in self.targets]
+            kept += [target.path for _, target in self.removed]
             kept += [self.background_path] if self.background_path else []
             if self.arriving == 0:
                 self.stored = sum(path.stat().st_size for path in kept if path.is_file())

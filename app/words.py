@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import tempfile
 from pathlib import Path
 
 from icm import Absent, IcmError, InputError
@@ -21,7 +22,11 @@ ABOUT_CONFIDENCE = (
 
 logger = logging.getLogger(__name__)
 # Folders in front of a file name. Not the slashes of an address, nor of a name's sub-folders.
-_FOLDERS = re.compile(r"(?<![\w:/.~])~?/(?:[^\s/'\"]+/)+|(?<!\w)[A-Za-z]:\\(?:[^\s\\'\"]+\\)+")
+_FOLDERS = re.compile(
+    r"(?:(?<![\w:/.~])~?|\bfile://)/(?:[^\s/'\"]+/)+|(?<!\w)[A-Za-z]:\\(?:[^\s\\'\"]+\\)+"
+)
+# The same in quotes, where names may have spaces.
+_QUOTED = re.compile(r"(?<=')~?/[^'\n]*/(?=[^'/\n]*')|(?<=\")~?/[^\"\n]*/(?=[^\"/\n]*\")")
 
 
 def absent_of(name: str) -> Absent:
@@ -52,5 +57,11 @@ def told(error: Exception, path: Path | None = None, name: str = "the file") -> 
 
 
 def without_folders(text: str) -> str:
-    """A text in which of every absolute path only the last part is left."""
-    return _FOLDERS.sub("", text)
+    """A text in which of every absolute path only the last part is left.
+
+    A space ends a path, unless it stands in quotes or in the name of a folder that is known: the
+    temporary one, where all files of the page lie, the user's and the current one.
+    """
+    for known in (tempfile.gettempdir(), str(Path.home()), str(Path.cwd())):
+        text = text.replace(f"{known.rstrip('/')}/", "/_/")
+    return _FOLDERS.sub("", _QUOTED.sub("", text))

@@ -1,10 +1,15 @@
-"""A thousand small pictures through `icm batch`: rate, memory, how long the device waited.
+"""Pictures of many sizes through `icm batch`: rate, memory, how long the device waited.
 
-    python benchmarks/batch_1000.py [--model small] [--count 1000] [-o benchmarks/batch_1000.json]
+<<<<<<< HEAD
+    python benchmarks/batch_1000.py [--pictures 1000] [--model small] [-o OUT.json]
+=======
+    python benchmarks/batch_1000.py [--pictures 1000] [-o benchmarks/batch_1000.json]
+>>>>>>> main
 
-Pictures of 320 x 240 with a textured ball on a textured ground are drawn into a temporary folder.
-Memory is the peak of the whole process (as the system reports it) when the 10th, 100th and last
-picture were done: flat means that the last number is about the first.
+Pictures with a textured ball on a textured ground are drawn into a temporary folder, each of a size
+of its own. Memory is what the process holds (resident, as the system reports it) when the 10th
+picture and further ones were done: flat means that the last number is about that of the 10th or
+20th. It runs on earlier revisions too, for a comparison.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import os
 import platform
 import resource
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +32,16 @@ import icm
 from icm.config.batch import BatchConfig
 from icm.engine import Group, Outcome, Request, Stop, find_pictures, run_folder
 
-SIZE = (240, 320)
-MARKS = (10, 100, 500)
+MEGAPIXELS = (0.08, 1.5)  # smallest and largest
+ELONGATED = 2.0  # proportions from 1:2 to 2:1
+MARKS = (10, 20, 50, 100, 150, 200, 300, 500, 750, 1000)
 
 
 class Memory:
-    """Follows a run and notes the peak memory on its way, in MiB."""
+    """Follows a run and notes the resident memory on its way, in MiB."""
 
     def __init__(self, count: int) -> None:
-        self.peaks: dict[int, float] = {}
+        self.resident: dict[int, float] = {}
         self._marks = {*MARKS, count}
         self._done = 0
 
@@ -47,50 +54,61 @@ class Memory:
             raise SystemExit(f"{outcome.job.source}: {outcome.entry.error}")
         self._done += 1
         if self._done in self._marks:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            self.peaks[self._done] = round(peak, 1)
+            self.resident[self._done] = resident()
+            print(f"{self._done} done, {self.resident[self._done]} MiB", flush=True)
+
+
+def resident() -> float:
+    """Memory that this process holds, in MiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return round(pages * resource.getpagesize() / 2**20, 1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="small")
-    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--set", dest="overrides", action="append", default=[])
-    parser.add_argument("-o", "--out", default="benchmarks/batch_1000.json")
+    parser.add_argument("-o", "--out", help="JSON file; without it the result is printed only")
     arguments = parser.parse_args()
-    matting = icm.load(arguments.model, device="cpu", overrides=arguments.overrides)
-    memory = Memory(arguments.count)
+    matting = icm.load(arguments.model, device=arguments.device, overrides=arguments.overrides)
+    memory = Memory(arguments.pictures)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pair = _draw_all(folder, arguments.count)
+        pair = _draw_all(folder, arguments.pictures)
         config = BatchConfig()
         root = folder / "in"
         group = Group("", (pair,), find_pictures(root, config.search))
         request = Request(
             matting, lambda pairs: matting.reference(*pairs[0]), root, (group,), config
         )
-        started = os.getloadavg()[0]
+        load, processor = os.getloadavg()[0], time.process_time()
         summary = run_folder(request, folder / "out", Stop(), memory)
+        processor = time.process_time() - processor
     result = {
         "model": matting.config.name,
-        "weights": matting.config.weights,
-        "fingerprint": matting.fingerprint,
+        "fingerprint": matting.results_fingerprint,
         "pictures": summary.done,
-        "size": SIZE,
+        "megapixels": MEGAPIXELS,
         "seconds": summary.seconds,
         "pictures_per_second": round(summary.done / summary.seconds, 3),
+        "processor_seconds_per_picture": round(processor / summary.done, 3),
         "device_waiting_share": summary.waiting,
-        "peak_memory_mib_at_picture": memory.peaks,
+        "resident_mib_at_picture": memory.resident,
+        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "machine": {
             "processor": platform.machine(),
+            "device": str(matting.device),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
-            "load_before": round(started, 2),
+            "load_before": round(load, 2),
             "torch": torch.__version__,
         },
     }
-    Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
+    if arguments.out:
+        Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def _draw_all(folder: Path, count: int) -> tuple[str, str]:
@@ -109,13 +127,15 @@ def _draw_all(folder: Path, count: int) -> tuple[str, str]:
 def _draw(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A red-striped ball somewhere on a ground of soft colours, and where it is."""
     draw = np.random.default_rng(seed)
-    height, width = SIZE
+    pixels = np.exp(draw.uniform(*np.log(MEGAPIXELS))) * 1e6
+    ratio = np.exp(draw.uniform(-1, 1) * np.log(ELONGATED))
+    height, width = round(np.sqrt(pixels / ratio)), round(np.sqrt(pixels * ratio))
     rows, columns = np.mgrid[:height, :width]
-    radius = draw.uniform(40, 80)
+    radius = draw.uniform(0.15, 0.35) * min(height, width)
     row, column = draw.uniform(radius, height - radius), draw.uniform(radius, width - radius)
     inside = np.clip(radius - np.hypot(rows - row, columns - column), 0, 1)[..., np.newaxis]
     angle = draw.uniform(0, np.pi)
-    stripes = np.sin((rows * np.sin(angle) + columns * np.cos(angle)) * 0.4) * 0.5 + 0.5
+    stripes = np.sin((rows * np.sin(angle) + columns * np.cos(angle)) * 16 / radius) * 0.5 + 0.5
     ball = np.stack([200 + 50 * stripes, 40 + 150 * stripes, 40 + 150 * stripes], axis=-1)
     coarse = Image.fromarray(draw.integers(0, 255, (6, 8, 3), dtype=np.uint8))
     ground = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))

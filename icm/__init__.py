@@ -14,15 +14,23 @@ from icm.version import __version__
 
 __all__ = [
     "Absent",
+    "Adjustment",
+    "Call",
+    "Engine",
     "Failure",
+    "Final",
     "IcmError",
     "InputError",
+    "Marking",
     "Matte",
     "Matting",
     "Picture",
+    "Pictures",
     "Points",
     "Reference",
     "Scribbles",
+    "Steps",
+    "Stroke",
     "__version__",
     "image_size",
     "inventory",
@@ -36,24 +44,34 @@ __all__ = [
 
 if TYPE_CHECKING:
     from icm.build import read_model_config
+    from icm.config.adjust import Adjustment
     from icm.config.results import Absent
+    from icm.engine import Call, Engine, Final, Pictures, Steps
     from icm.errors import IcmError, InputError
     from icm.images import Picture, image_size, output_stems, read_image, read_mask
-    from icm.matting import Failure, Matting, load
-    from icm.results import Matte, Points, Reference, Scribbles, over
+    from icm.matting import Failure, Marking, Matting, load
+    from icm.results import Matte, Points, Reference, Scribbles, Stroke, over
     from icm.weights.inventory import inventory
 
 _HOMES = {
     "Absent": "icm.config.results",
+    "Adjustment": "icm.config.adjust",
+    "Call": "icm.engine",
+    "Engine": "icm.engine",
     "Failure": "icm.matting",
+    "Final": "icm.engine",
     "IcmError": "icm.errors",
     "InputError": "icm.errors",
+    "Marking": "icm.matting",
     "Matte": "icm.results",
     "Matting": "icm.matting",
     "Picture": "icm.images",
+    "Pictures": "icm.engine",
     "Points": "icm.results",
     "Reference": "icm.results",
     "Scribbles": "icm.results",
+    "Steps": "icm.engine",
+    "Stroke": "icm.results",
     "image_size": "icm.images",
     "inventory": "icm.weights.inventory",
     "load": "icm.matting",

@@ -8,10 +8,11 @@ matte.cutout().save("other_cat.png")
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import fields
 from functools import lru_cache
+from pathlib import Path
 from traceback import clear_frames
 
 import numpy as np
@@ -25,6 +26,7 @@ from icm.build import Built, build, read_model_config
 from icm.config.model import ModelConfig
 from icm.config.results import Absent
 from icm.engine.grown_mask import grown_mask
+from icm.engine.marking import Marking
 from icm.engine.preparation import (
     check_visible,
     input_size,
@@ -33,7 +35,7 @@ from icm.engine.preparation import (
     thumbnail,
     warn_of_extremes,
 )
-from icm.engine.second_pass import joined, part_about, shown
+from icm.engine.second_pass import both_passes, part_about, shown
 from icm.engine.streaming import Failure, stream_mattes
 from icm.errors import DeviceMemoryError, InputError
 from icm.finishing import (
@@ -43,9 +45,11 @@ from icm.finishing import (
     trimap_from_guidance,
 )
 from icm.images import Picture, PictureSource, mask_of, read_image, read_mask, resize
-from icm.models.small.cascade import refine_alpha
+from icm.models.small.cascade import enlarged_alpha, refined_alpha
 from icm.results import (
+    Computed,
     Example,
+    Features,
     Marks,
     Matte,
     Points,
@@ -54,13 +58,13 @@ from icm.results import (
     Scribbles,
     seeds_of,
 )
-from icm.results.reference import check_model
+from icm.results.reference import SUFFIX, check_model
 
 UNKNOWN = 0.5  # in a trimap
-SUREST = 1e-6  # a confidence nearer to 0 or 1 counts as this
-NOISE_SIZES = 64  # input sizes whose noise is kept
+ReferenceSource = PictureSource | Reference
+NOISE_SIZES = 8  # input sizes whose noise is kept; it is quickly sampled again
 
-__all__ = ["Failure", "Matting", "load"]
+__all__ = ["Failure", "Marking", "Matting", "load"]
 
 
 def load(
@@ -134,33 +138,66 @@ class Matting:
 
     def reference(
         self,
-        image: PictureSource | Sequence[tuple[PictureSource, Marks | None]],
+        image: ReferenceSource | Sequence[tuple[ReferenceSource, Marks | None]],
         mask: Marks | None = None,
     ) -> Reference:
         """Makes a reference from one marked photograph, or from several of the same object.
 
         Args:
-            image: the photograph: path, bytes, PIL image or uint8 array `h w 3`. Or a list of
+            image: the photograph: path, bytes, PIL image or uint8 array `h w 3`; or a reference
+                that was made before, as it is or as the path of its `.icmref` file. Or a list of
                 (photograph, mask) pairs.
             mask: white on the object, of the photograph's size; may be left out where the
                 photograph is a cut-out whose alpha is the mask. `Points` or `Scribbles` are grown
                 to a mask, which the reference's thumbnail shows.
 
         Raises:
-            InputError: a picture cannot be read, or the mask does not fit, or marks nothing or all.
+            InputError: a picture cannot be read, or the mask does not fit, or marks nothing or all,
+                or is given for what holds its own; a reference of another model.
         """
         pairs = image if isinstance(image, list | tuple) else [(image, mask)]
         if not pairs:
             raise InputError("no reference picture was given")
         if isinstance(image, list | tuple) and mask is not None:
             raise InputError("give each of several reference pictures its own mask, in pairs")
-        marked = [self._marked(*_pair(pair)) for pair in pairs]
-        return Reference(
-            examples=tuple(example for examples, _ in marked for example in examples),
-            thumbnails=tuple(thumbnail for _, thumbnail in marked),
-            model=self.config.name,
-            fingerprint=self.fingerprint,
-        )
+        first, *others = (self._single(*_pair(pair)) for pair in pairs)
+        return sum(others, start=first)
+
+    def _single(self, image: ReferenceSource, mask: Marks | None) -> Reference:
+        """The reference of one photograph, or one that was made before."""
+        path = Path(image) if isinstance(image, str | Path) else Path()
+        saved = path.suffix.lower() == SUFFIX
+        if not saved and not isinstance(image, Reference):
+            examples, small = self._marked(image, mask)
+            return Reference(tuple(examples), (small,), self.config.name, self.fingerprint)
+        if mask is not None:
+            what = path.name or "the reference"
+            raise InputError(f"{what} holds its mask already: leave out mask and points")
+        made = image if isinstance(image, Reference) else Reference.load(path)
+        check_model(made, self.config.name, self.fingerprint)
+        return made
+
+    def marking(self, image: PictureSource) -> Marking:
+        """Looks at a photograph once, so that marks on it grow to masks quickly, again and again.
+
+        Args:
+            image: as for `reference`, which takes the mask that the marks have grown to.
+
+        Raises:
+            InputError: the picture cannot be read.
+        """
+        picture = read_image(image)
+        return Marking(self._seen(picture), picture.size)
+
+    def _seen(self, picture: Picture) -> Features:
+        """What the backbone sees of a picture, on the CPU, without attention."""
+        size = self.input_size(picture)
+        with self._running():
+            features = self._built.model.backbone.extract(
+                self._tensor([picture.at(size)]), self._noise(*size), attention=False
+            )
+        mask_b1hw = torch.ones((1, 1, *size))
+        return on_cpu(Example(features, mask_b1hw)).features
 
     def __call__(
         self,
@@ -182,7 +219,7 @@ class Matting:
         check_model(reference, self.config.name, self.fingerprint)
         picture = target if isinstance(target, Picture) else read_image(target)
         (prediction,) = self.predict([picture], reference)
-        return self.finish(picture, prediction, absent)
+        return self.finish(picture, self.refine(picture, prediction, absent), absent)
 
     def stream(
         self,
@@ -256,18 +293,13 @@ class Matting:
         """One pass over pictures of the same input size; results on the CPU, each of batch 1.
 
         Small objects get a zoomed second pass where the configuration asks for it. With
-        `input_size` and `finish` it is what `stream` is made of, for callers that schedule the
-        work themselves.
+        `input_size`, `refine` and `finish` it is what `stream` is made of, for callers that
+        schedule the work themselves.
         """
         examples = [on_device(example, self.device) for example in reference.examples]
         first = self._pass(pictures, examples)
         times = self.config.input.zoom_target
-        if times is None:
-            return first
-        return [
-            self._second_pass(picture, prediction, examples, times)
-            for picture, prediction in zip(pictures, first, strict=True)
-        ]
+        return first if times is None else self._second_pass(pictures, first, examples, times)
 
     def _pass(self, pictures: Sequence[Picture], examples: list[Example]) -> list[Prediction]:
         size = self.input_size(pictures[0])
@@ -277,44 +309,60 @@ class Matting:
                 examples,
                 self._noise(*size),
             )
-        fields = [
-            getattr(prediction, name).float().cpu() for name in Prediction.__dataclass_fields__
-        ]
+        values = [getattr(prediction, field.name).float().cpu() for field in fields(Prediction)]
         return [
-            Prediction(*(values[index : index + 1] for values in fields))
+            Prediction(*(value[index : index + 1] for value in values))
             for index in range(len(pictures))
         ]
 
     def _second_pass(
-        self, picture: Picture, first: Prediction, examples: list[Example], times: float
-    ) -> Prediction:
-        """The prediction, joined with that of the part about a small object.
+        self,
+        pictures: Sequence[Picture],
+        first: list[Prediction],
+        examples: list[Example],
+        times: float,
+    ) -> list[Prediction]:
+        """The predictions, joined with those of the parts about small objects."""
+        parts = {}
+        for index, prediction in enumerate(first):
+            part = part_about(prediction.alpha_b1hw[0, 0].numpy(), times)
+            if part is not None:
+                parts[index] = part
+        zoomed = {index: shown(pictures[index], part) for index, part in parts.items()}
+        results = list(first)
+        for group in self._of_one_size(zoomed):
+            second = self._pass([zoomed[index] for index in group], examples)
+            for index, prediction in zip(group, second, strict=True):
+                results[index] = both_passes(first[index], prediction, parts[index])
+        return results
 
-        The confidence is that of the mean of both passes' logits.
-        """
-        alpha_hw = first.alpha_b1hw[0, 0].numpy()
-        part = part_about(alpha_hw, times)
-        if part is None:
-            return first
-        (second,) = self._pass([shown(picture, part)], examples)
-        alpha_hw = joined(alpha_hw, second.alpha_b1hw[0, 0].numpy(), part)
-        logits = [torch.logit(p.confidence_b.double(), eps=SUREST) for p in (first, second)]
-        return replace(
-            first,
-            alpha_b1hw=torch.from_numpy(alpha_hw)[None, None],
-            confidence_b=((logits[0] + logits[1]) / 2).sigmoid().float(),
-        )
+    def _of_one_size(self, pictures: Mapping[int, Picture]) -> list[list[int]]:
+        """Those that can share a pass; a CPU takes one at a time, as of the first pass."""
+        if self.device.type == "cpu":
+            return [[index] for index in pictures]
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index, picture in pictures.items():
+            groups.setdefault(self.input_size(picture), []).append(index)
+        return list(groups.values())
 
-    def finish(
+    def refine(
         self, picture: Picture, prediction: Prediction, absent: Absent | None = None
-    ) -> Matte:
-        """From the network's prediction to a matte at the picture's own size."""
+    ) -> Computed:
+        """The rest of the device's work on a picture: its detail refiner, where there is one."""
+        refiner = self._built.refiner
+        if refiner is None or not self._is_matted(prediction, absent):
+            return Computed(prediction)
+        return Computed(prediction, self._refined(picture, prediction.alpha_b1hw[0, 0].numpy()))
+
+    def finish(self, picture: Picture, computed: Computed, absent: Absent | None = None) -> Matte:
+        """From what the device made of it to a matte at the picture's own size."""
+        prediction = computed.prediction
         confidence = float(prediction.confidence_b[0])
         present = confidence >= self.config.finish.present_threshold
         absent = absent or self.config.finish.absent
         guidance = prediction.guidance_b1hw[0, 0].numpy()
-        if present or absent == "keep":
-            alpha, trimap = self._full_alpha(picture, prediction, present=present)
+        if self._is_matted(prediction, absent):
+            alpha, trimap = self._full_alpha(picture, computed, present=present)
         else:
             alpha = np.zeros(picture.size, np.float32)
             trimap = np.zeros(picture.size, np.float32)
@@ -330,6 +378,11 @@ class Matting:
             skipped=not present and absent == "skip",
         )
 
+    def _is_matted(self, prediction: Prediction, absent: Absent | None) -> bool:
+        """Whether the object is there, or a matte is wanted all the same."""
+        present = float(prediction.confidence_b[0]) >= self.config.finish.present_threshold
+        return present or (absent or self.config.finish.absent) == "keep"
+
     def full_size(self, picture: Picture, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
         """Brings an alpha of the network's size to the picture's: finishing alone.
 
@@ -338,18 +391,23 @@ class Matting:
             alpha: h w in [0, 1], at any size, of the whole picture.
         """
         if self._built.refiner is not None:
-            with self._running():
-                longest = self.config.finish.longest
-                return refine_alpha(self._built.refiner, alpha, picture, longest=longest)
+            return enlarged_alpha(self._refined(picture, alpha), picture)
         if self.config.finish.method == "bicubic":
             return resize(alpha, picture.size)
         return full_resolution_alpha(alpha, picture.rgb)
 
+    def _refined(self, picture: Picture, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._built.refiner is None:
+            raise ValueError("the model has no refiner")
+        with self._running():
+            longest = self.config.finish.longest
+            return refined_alpha(self._built.refiner, alpha, picture, longest=longest)
+
     def _full_alpha(
-        self, picture: Picture, prediction: Prediction, *, present: bool
+        self, picture: Picture, computed: Computed, *, present: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        method = self.config.finish.method
-        if method == "closed_form":
+        prediction = computed.prediction
+        if self.config.finish.method == "closed_form":
             trimap = trimap_from_guidance(prediction.guidance_b1hw[0, 0].numpy(), picture.size)
             if np.all(trimap == UNKNOWN):
                 if not present:  # as far as one can tell, there is nothing to take
@@ -359,7 +417,10 @@ class Matting:
                     "reference, or use a trained model"
                 )
             return closed_form_alpha(picture.rgb, trimap), trimap
-        alpha = self.full_size(picture, prediction.alpha_b1hw[0, 0].numpy())
+        if computed.refined is not None:
+            alpha = enlarged_alpha(computed.refined, picture)
+        else:
+            alpha = self.full_size(picture, prediction.alpha_b1hw[0, 0].numpy())
         return alpha, trimap_from_alpha(alpha)
 
     def input_size(self, picture: Picture) -> tuple[int, int]:
@@ -394,7 +455,7 @@ class Matting:
             ) from error
 
 
-def _pair(pair: object) -> tuple[PictureSource, Marks | None]:
+def _pair(pair: object) -> tuple[ReferenceSource, Marks | None]:
     if isinstance(pair, list | tuple) and len(pair) == 2:
         return pair[0], pair[1]
     raise InputError("several references are given as (picture, mask) pairs")

@@ -118,6 +118,21 @@ def test_several_references_are_not_one(matting: Matting, reference: icm.Referen
     assert np.array_equal(matting(photo(1), two).alpha, matting(photo(1), joined).alpha)
 
 
+def test_saved_references_stand_among_photographs(
+    matting: Matting, reference: icm.Reference, tmp_path: Path
+) -> None:
+    saved = reference.save(tmp_path / "object.icmref")
+    other = (photo(5, (90, 50)), square((90, 50)))
+    expected = matting(photo(1), matting.reference([(photo(0), square()), other])).alpha
+    for first in (str(saved), saved, reference):
+        joined = matting.reference([(first, None), other])
+        assert np.array_equal(matting(photo(1), joined).alpha, expected)
+    with pytest.raises(InputError, match=r"object\.icmref holds its mask already"):
+        matting.reference(saved, square())
+    with pytest.raises(InputError, match="the reference holds its mask already"):
+        matting.reference(reference, square())
+
+
 def test_a_cut_out_brings_its_own_mask(matting: Matting) -> None:
     rgba = np.dstack([photo(0), square()])
     found = matting.reference(rgba).examples
@@ -142,6 +157,8 @@ def test_another_models_reference_is_refused(reference: icm.Reference) -> None:
     other = icm.load("small", device="cpu", overrides=[*TINY_SMALL, "input.size=96"])
     with pytest.raises(InputError, match="make it again"):
         other(photo(1), reference)
+    with pytest.raises(InputError, match="make it again"):
+        other.reference(reference)
     with pytest.raises(InputError, match="make it again"):
         next(other.stream([photo(1)], reference))
 

@@ -36,17 +36,20 @@ window.icm = (() => {
   const known = new Promise((done) => { greeted = done; }); // the server has heard of this visitor
 
   const waiting = new Set(); // uploads that are not answered yet
-  async function send(kind, body, { name = "", key = "" } = {}) {
-    const query = new URLSearchParams({ kind, key });
-    const answer = known.then(() => fetch(url(`upload?${query}`), {
-      method: "POST",
-      body,
-      headers: { "X-Icm-Visitor": token, "X-Icm-Name": encodeURIComponent(name), "X-Icm-Model": icm.model },
-    })).then(async (response) => {
-      const said = await response.json().catch(() => ({}));
-      if (!response.ok) throw new Error(said.error ?? `the server answered ${response.status}`);
-      return said;
-    }, () => { throw new Error("the server cannot be reached: is it still running?"); });
+  async function post(path, body, headers = {}) {
+    await known;
+    const sender = { "X-Icm-Visitor": token, "X-Icm-Model": icm.model };
+    const response = await fetch(url(path), { method: "POST", body, headers: { ...sender, ...headers } })
+      .catch(() => { throw new Error("the server cannot be reached: is it still running?"); });
+    if (response.ok) return response;
+    const said = await response.json().catch(() => ({}));
+    throw new Error(said.error ?? `the server answered ${response.status}`);
+  }
+  // Sends a file; `order` places it among those that were sent before, whatever arrives first.
+  async function send(kind, body, { name = "", key = "", order = 0 } = {}) {
+    const query = new URLSearchParams({ kind, key, order });
+    const headers = { "X-Icm-Name": encodeURIComponent(name) };
+    const answer = post(`upload?${query}`, body, headers).then((response) => response.json());
     waiting.add(answer);
     const forget = () => waiting.delete(answer);
     answer.then(forget, forget);
@@ -60,13 +63,15 @@ window.icm = (() => {
     return token;
   }
 
-  async function sendAll(kind, files, { onstart, onend, key }) {
-    const queue = [...files];
+  async function sendAll(kind, files, { onend } = {}) {
+    const queue = [...files.entries()], now = Date.now();
     const worker = async () => {
       for (let next = queue.shift(); next; next = queue.shift()) {
-        const note = onstart?.(next);
-        try { await send(kind, next.file, { name: next.name, key }); onend?.(next, null, note); }
-        catch (error) { onend?.(next, error.message, note); }
+        const [place, each] = next;
+        try {
+          const said = await send(kind, each.file, { name: each.name, order: now + place / 1e4 });
+          onend?.(each, null, said);
+        } catch (error) { onend?.(each, error.message); }
       }
     };
     await Promise.all(Array.from({ length: SENDING }, worker));
@@ -134,19 +139,61 @@ window.icm = (() => {
     chosen?.take(files.map(named));
   });
 
-  const widgets = {};
+  // A part of the page comes into view, unless its upper part is there already.
+  function reveal(id) {
+    const element = document.getElementById(id);
+    const { top, bottom } = element.getBoundingClientRect();
+    if (top >= 0 && (bottom <= innerHeight || top < innerHeight / 4)) return;
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    element.scrollIntoView({ block: "start", behavior: calm ? "auto" : "smooth" });
+  }
+
+  // Equal messages are shown once.
+  new MutationObserver(() => {
+    for (const toast of document.querySelectorAll(".toast-body")) {
+      const seen = new Set();
+      for (const item of toast.querySelectorAll(".toast-message-item")) {
+        const again = seen.has(item.textContent);
+        seen.add(item.textContent);
+        item.hidden = again;
+        item.style.display = again ? "none" : "";
+      }
+      const count = toast.querySelector(".toast-count");
+      if (count) count.style.display = seen.size > 1 ? "" : "none";
+    }
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
+  const widgets = {}, redraws = [];
+  // The server's process that this page talks to; another one knows nothing of this page.
+  let boot = null, lost = false;
+  try { boot = sessionStorage.getItem("icm-boot"); } catch { /* a restart shows as an empty page */ }
+  function accept(next) {
+    boot = next;
+    lost = false;
+    try { sessionStorage.setItem("icm-boot", next); } catch { /* as above */ }
+    redraws.forEach((redraw) => redraw(true));
+  }
+  function ours(value) {
+    if (!value.boot || value.boot === boot) return true;
+    if (!boot) { accept(value.boot); return true; }
+    if (!lost) { lost = true; icm.offer(value.boot); }
+    return false;
+  }
   // Called by each Gradio HTML component when it appears.
   function widget(name, element, act, props, watch) {
     const show = widgets[name](element, (data) => act({ ...data, model: icm.model }));
-    const address = (key, value) => (key !== "name" && typeof value === "string" && value.startsWith("icm/") ? `${root()}/${value}` : value);
+    const ofServer = (key, value) => key !== "name" && typeof value === "string" && value.startsWith("icm/");
+    const address = (key, value) => ofServer(key, value) ? `${root()}/${value}` : value;
     let newest = 0; // answers may overtake one another; an older state never replaces a newer
-    const plain = () => {
-      if (!props.value || props.value.version < newest) return;
-      newest = props.value.version;
+    const plain = (anew = false) => {
+      if (!props.value) return;
       greeted();
+      if (!ours(props.value) || !anew && props.value.version < newest) return;
+      newest = props.value.version;
       show(JSON.parse(JSON.stringify(props.value), address));
     };
-    watch("value", plain);
+    watch("value", () => plain());
+    redraws.push(plain);
     plain();
   }
 
@@ -161,5 +208,8 @@ window.icm = (() => {
   }
 
   // The model chosen on this page; the server knows a visitor from the first upload on.
-  return { model: "", token, url, h, send, sendAll, settled, flushes, picker, droppable, pasters, widget, widgets, radios };
+  return {
+    model: "", token, url, h, post, send, sendAll, settled, flushes, picker, droppable, pasters, widget, widgets,
+    radios, reveal, accept, restarted: () => lost,
+  };
 })();

@@ -1,43 +1,50 @@
-// Step 1: photos of the object and the painting on them. The mask lives on a canvas of the working
-// copy's size; after every stroke it is sent to the server, which holds the truth across reloads.
+// Step 1: photos of the object and the marking of it, by clicks, a box, brush and lasso. The mask lies
+// on a canvas of the working copy's size; after every change it is sent to the server, which holds the
+// truth across reloads.
 icm.widgets.easel = (element, act) => {
-  const { h, send, picker, droppable } = icm;
-  const UNDOS = 20, SAVE_AFTER = 200;
-  let view = { photos: [], chosen: "" };
+  const { h, send, picker, droppable, kept } = icm;
+  const { NONE, added, some, boxed, grow } = icm.clicks;
+  const UNDOS = 20, SAVE_AFTER = 200, POINTS = ["point", "exclude"];
+  let view = { photos: [], chosen: "", ignored: [] };
   let photo = null;        // on the easel
-  let tool = "brush", size = 36, zoom = 1;
-  let stroke = null;       // {points, pointer} while painting
+  let tool = "point", size = 36;
+  let stroke = null;       // {points, pointer, outside} while drawing
   let pen = null;          // [x, y] of the keyboard's pen, canvas pixels
   let down = false;        // whether that pen paints
-  let history = [];
-  let known = {};          // version of the mask on the canvas, by photo
+  let clicks = NONE, base = null; // what was clicked, and the mask before that
+  let asked = 0;           // counts the questions what clicks grow to
+  let history = [];        // {copy, clicks, base}
+  const known = {};         // version of the mask on the canvas, by photo
   let timer = 0, saving = Promise.resolve();
 
-  const mask = document.createElement("canvas");
-  const ink = mask.getContext("2d", { willReadFrequently: true });
   const picture = h("img", { alt: "", draggable: "false" });
   const canvas = h("canvas", { tabindex: "0", role: "application",
-    "aria-label": "Paint over the object. With the keyboard: arrows move, space starts and ends painting." });
-  const paper = canvas.getContext("2d");
+    "aria-label": "Mark the object. With the keyboard: arrows move, space clicks, or starts and ends painting." });
+  const ink = icm.ink(canvas);
   const ring = h("div", { class: "icm-ring", "aria-hidden": "true" });
   const sheet = h("div", { class: "icm-sheet" }, picture, canvas, ring);
-  const stage = h("div", { class: "icm-stage" }, sheet);
+  const frame = h("div", { class: "icm-stage" }, sheet);
+  const stage = icm.stage(frame, sheet, { thin: 140, oncancel: abandon, ontap: togglePen });
   const status = h("p", { class: "icm-note", role: "status" });
   const problem = h("p", { class: "icm-problem", role: "alert" });
   const strip = h("ul", { class: "icm-strip", "aria-label": "Photos of the object" });
 
-  const tools = icm.radios("Tool", "icm-tool", [["brush", "Brush"], ["lasso", "Lasso"], ["eraser", "Eraser"]],
-    (value) => { tool = value; ring.hidden = tool === "lasso"; });
+  const tools = icm.radios("Tool", "icm-tool", [
+    ["point", "Click or box"], ["exclude", "Not this"], ["brush", "Brush"], ["lasso", "Lasso"], ["eraser", "Eraser"],
+  ], (value) => { tool = value; showTool(); describe(); });
   tools.choose(tool);
   const width = h("input", { type: "range", min: 4, max: 160, value: size, oninput: () => { size = +width.value; } });
   const undoButton = h("button", { type: "button", class: "icm-button", onclick: undo }, "Undo");
   const clearButton = h("button", { type: "button", class: "icm-button", onclick: clear }, "Clear");
-  const zoomOut = h("button", { type: "button", class: "icm-button", "aria-label": "Smaller view", onclick: () => rezoom(zoom / 1.5) }, "−");
-  const zoomIn = h("button", { type: "button", class: "icm-button", "aria-label": "Larger view", onclick: () => rezoom(zoom * 1.5) }, "+");
-  const toolbar = h("div", { class: "icm-toolbar" }, tools.group,
-    h("label", { class: "icm-size" }, h("span", {}, "Size"), width), undoButton, clearButton, h("span", { class: "icm-pair" }, zoomOut, zoomIn));
+  const sizeLabel = h("label", { class: "icm-size" }, h("span", {}, "Size"), width);
+  const toolbar = h("div", { class: "icm-toolbar" }, tools.group, sizeLabel, undoButton, clearButton, stage.controls);
 
-  const example = h("button", { type: "button", class: "icm-button", onclick: () => act({ action: "example" }) }, "Try an example");
+  const painting = () => tool === "brush" || tool === "eraser";
+  function showTool() { sizeLabel.hidden = ring.hidden = !painting(); }
+  showTool();
+
+  const example = h("button", { type: "button", class: "icm-button", onclick: () => act({ action: "example" }) },
+    "Try an example");
   const first = h("div", { class: "icm-drop" },
     h("p", { class: "icm-big" }, "Drop a photo of the object here"),
     h("p", { class: "icm-small" }, "or paste one, or"),
@@ -49,7 +56,7 @@ icm.widgets.easel = (element, act) => {
     picker("Add another photo", { multiple: true, onfiles: addPhotos }),
     picker("Use a mask or cut-out file", { onfiles: addMask }),
     h("button", { type: "button", class: "icm-button", onclick: saveReference }, "Save reference"));
-  const work = h("div", { class: "icm-work" }, strip, toolbar, stage, status, more);
+  const work = h("div", { class: "icm-work" }, strip, toolbar, frame, status, more);
   element.replaceChildren(h("div", { class: "icm" }, first, work, problem));
   droppable(element, (files) => files.some((f) => f.name.endsWith(".icmref")) ? addSaved(files) : addPhotos(files));
   icm.pasters.push({ element, wants: () => !view.photos.length, take: addPhotos });
@@ -59,7 +66,10 @@ icm.widgets.easel = (element, act) => {
     problem.textContent = "";
     status.textContent = "Sending …";
     for (const { file, name } of files) {
-      try { await send(kind, file, { name, key }); }
+      try {
+        const said = await send(kind, file, { name, key });
+        if (kind !== "mask") kept.put({ id: said.key, kind, name, blob: file });
+      }
       catch (error) { problem.textContent = `${name}: ${error.message}`; }
     }
     describe();
@@ -67,7 +77,12 @@ icm.widgets.easel = (element, act) => {
   }
   async function addPhotos(files) { await flush(); return each("photo", files); }
   function addSaved(files) { return each("reference", files); }
-  async function addMask(files) { if (photo) { await flush(); delete known[photo.key]; await each("mask", files.slice(0, 1), photo.key); } }
+  async function addMask(files) {
+    if (!photo) return;
+    await flush();
+    delete known[photo.key];
+    await each("mask", files.slice(0, 1), photo.key);
+  }
 
   async function saveReference() {
     problem.textContent = "";
@@ -89,7 +104,8 @@ icm.widgets.easel = (element, act) => {
     first.hidden = view.photos.length > 0;
     work.hidden = !view.photos.length;
     strip.replaceChildren(...view.photos.map(card));
-    strip.hidden = view.photos.length < 2 && !view.photos.some((each) => each.saved);
+    kept.reconcile("photo", view.photos.map(({ key }) => key), false);
+    kept.reconcile("reference", view.photos.map(({ key }) => key), false);
     const chosen = view.photos.find((each) => each.key === view.chosen) ?? null;
     const other = chosen?.key !== photo?.key;
     const fresh = chosen && known[chosen.key] !== chosen.version;
@@ -100,153 +116,124 @@ icm.widgets.easel = (element, act) => {
 
   function card(each) {
     const chosen = each.key === view.chosen;
+    const ignored = view.ignored.length > 0 && !each.marked;
+    const label = `${each.name}${each.marked ? "" : ", not marked yet"}`;
     return h("li", { class: chosen ? "icm-chosen" : "" },
-      h("button", { type: "button", "aria-pressed": String(chosen), "aria-label": `${each.name}${each.marked ? "" : ", not marked yet"}`,
+      h("button", { type: "button", "aria-pressed": String(chosen), "aria-label": label,
         onclick: async () => { await flush(); act({ action: "choose", key: each.key }); } },
-        h("img", { src: each.url, alt: "" })),
-      h("button", { type: "button", class: "icm-x", "aria-label": `Take ${each.name} away`, title: "Take away",
+        h("img", { src: each.url, alt: "" }), ignored ? h("span", { class: "icm-tag" }, "not marked: ignored") : null),
+      h("button", { type: "button", class: "icm-x", "aria-label": `Remove ${each.name}`, title: "Remove this photo",
         onclick: () => { if (photo?.key === each.key) stopTimer(); act({ action: "remove", key: each.key }); } }, "×"));
   }
 
   async function open(other) {
     const { key, url, version, mask: source, saved } = photo;
-    if (other) { history = []; zoom = 1; pen = null; down = false; }
+    if (other) { history = []; pen = null; down = false; }
+    clicks = NONE;
+    base = null;
+    asked++;
     known[key] = version;
-    for (const each of [mask, canvas]) { each.width = photo.width; each.height = photo.height; }
+    ink.open(photo.width, photo.height);
     picture.src = url;
     picture.alt = `Photo of the object: ${photo.name}`;
     toolbar.hidden = Boolean(saved);
     canvas.style.pointerEvents = saved ? "none" : "";
-    layout();
+    stage.open(photo.width, photo.height, other);
     if (source) {
       const image = new Image();
       image.src = source;
       await image.decode().catch(() => null);
       if (photo?.key !== key || known[key] !== version) return;
-      // The stored mask is grey; the canvas keeps it as alpha.
-      ink.drawImage(image, 0, 0, mask.width, mask.height);
-      const pixels = ink.getImageData(0, 0, mask.width, mask.height);
-      for (let i = 0; i < pixels.data.length; i += 4) {
-        pixels.data[i + 3] = pixels.data[i];
-        pixels.data[i] = pixels.data[i + 1] = pixels.data[i + 2] = 255;
-      }
-      ink.putImageData(pixels, 0, 0);
+      ink.add(image);
+      kept.mark(key, await ink.blob());
     }
     draw(true);
     describe();
   }
 
-  function layout() {
-    if (!photo) return;
-    const room = stage.clientWidth || 600, high = Math.max(260, Math.min(innerHeight * 0.62, 620));
-    let scale = Math.min(room / photo.width, high / photo.height, 3);
-    // A very tall or wide photo would be too thin to paint on: it is shown larger and scrolls.
-    scale = Math.max(scale, Math.min(140 / Math.min(photo.width, photo.height), 3));
-    sheet.style.width = `${photo.width * scale * zoom}px`;
-    sheet.style.height = `${photo.height * scale * zoom}px`;
-    zoomOut.disabled = zoom <= 1;
-    zoomIn.disabled = zoom >= 8;
-  }
-  function rezoom(value) { zoom = Math.max(1, Math.min(8, value)); layout(); }
-  new ResizeObserver(layout).observe(stage);
-  addEventListener("resize", layout);
-
-  const tint = document.createElement("canvas"), edge = document.createElement("canvas");
-  function coloured(source, target, colour) {
-    target.width = source.width; target.height = source.height;
-    const context = target.getContext("2d");
-    context.drawImage(source, 0, 0);
-    context.globalCompositeOperation = "source-in";
-    context.fillStyle = colour;
-    context.fillRect(0, 0, target.width, target.height);
-    return target;
-  }
   function draw(outlined) {
-    paper.clearRect(0, 0, canvas.width, canvas.height);
-    paper.globalAlpha = 0.42;
-    paper.drawImage(coloured(mask, tint, "#ff2d78"), 0, 0);
-    paper.globalAlpha = 1;
-    if (outlined) outline();
-    if (stroke && tool === "lasso") {
-      paper.lineWidth = 2 * ratio();
-      for (const [colour, dash] of [["#fff", []], ["#c2185b", [6, 6]]]) {
-        paper.strokeStyle = colour;
-        paper.setLineDash(dash.map((length) => length * ratio()));
-        paper.beginPath();
-        stroke.points.forEach(([x, y]) => paper.lineTo(x, y));
-        paper.stroke();
-      }
-      paper.setLineDash([]);
-    }
-  }
-  function outline() { // the mask grown by a line's width, less the mask
-    const line = Math.max(1, Math.round(1.5 * ratio()));
-    for (const [colour, reach] of [["#ffffff", 2 * line], ["#c2185b", line]]) {
-      coloured(mask, tint, colour);
-      edge.width = mask.width; edge.height = mask.height;
-      const context = edge.getContext("2d");
-      for (let turn = 0; turn < 8; turn++)
-        context.drawImage(tint, Math.cos(turn * Math.PI / 4) * reach, Math.sin(turn * Math.PI / 4) * reach);
-      context.globalCompositeOperation = "destination-out";
-      context.drawImage(mask, 0, 0);
-      paper.drawImage(edge, 0, 0);
-    }
+    const drag = stroke?.points;
+    ink.draw(ratio(), {
+      outlined, clicks, lasso: tool === "lasso" ? drag : null,
+      box: tool === "point" && drag ? boxed(drag[0], drag.at(-1), ratio()) : clicks.box,
+    });
   }
   function describe() {
     undoButton.disabled = !history.length;
     if (!photo) return;
     if (photo.saved) { status.textContent = `${photo.name}: a saved reference, ready to use.`; return; }
-    const { data } = ink.getImageData(0, 0, mask.width, mask.height);
-    let marked = 0;
-    for (let i = 3; i < data.length; i += 4) marked += data[i] >= 128;
-    const share = 100 * marked / (mask.width * mask.height);
-    photo.marked = marked > 0;
-    status.textContent = marked
-      ? `Marked: ${share < 1 ? "under 1" : Math.round(share)} % of the photo. Roughly right is enough; keep off the background.`
-      : "Paint over the object you want, or draw around it with the lasso.";
+    const share = 100 * ink.share();
+    photo.marked = share > 0;
+    const much = share < 1 ? "under 1" : Math.round(share);
+    const advice = some(clicks) ? CORRECT : "Roughly right is enough; keep off the background.";
+    status.textContent = share > 0 ? `Marked: ${much} % of the photo. ${advice}` : HINTS[tool];
   }
+  const CORRECT = "Click what is missing, and “Not this” what is too much; or use brush and eraser.";
+  const HINTS = {
+    point: "Click the object, or drag a box around it.",
+    exclude: "First click the object, or drag a box around it.",
+    brush: "Paint over the object you want, or draw around it with the lasso.",
+    lasso: "Draw around the object.", eraser: "Nothing is marked yet: paint over the object first.",
+  };
 
   // --- painting
   const ratio = () => canvas.width / (canvas.getBoundingClientRect().width || canvas.width);
   function at(event) {
     const box = canvas.getBoundingClientRect();
-    return [(event.clientX - box.left) * canvas.width / box.width, (event.clientY - box.top) * canvas.height / box.height];
+    const x = (event.clientX - box.left) * canvas.width / box.width;
+    return [x, (event.clientY - box.top) * canvas.height / box.height];
   }
   function remember() {
-    const copy = document.createElement("canvas");
-    copy.width = mask.width; copy.height = mask.height;
-    copy.getContext("2d").drawImage(mask, 0, 0);
-    history.push(copy);
+    history.push({ copy: ink.copy(), clicks, base });
     if (history.length > UNDOS) history.shift();
   }
+  function back() { // to what was remembered last
+    const last = history.pop();
+    asked++;
+    ink.restore(last.copy);
+    ({ clicks, base } = last);
+  }
   function paint(from, to) {
-    ink.globalCompositeOperation = tool === "eraser" ? "destination-out" : "source-over";
-    ink.strokeStyle = "#fff";
-    ink.lineCap = ink.lineJoin = "round";
-    ink.lineWidth = size * ratio();
-    ink.beginPath();
-    ink.moveTo(...from);
-    ink.lineTo(to[0] + 0.01, to[1]);
-    ink.stroke();
-    ink.globalCompositeOperation = "source-over";
+    clicks = NONE; // what is painted stays, whatever is clicked next
+    base = null;
+    ink.paint(from, to, size * ratio(), tool === "eraser");
   }
-  function fill(points) {
-    ink.fillStyle = "#fff";
-    ink.beginPath();
-    points.forEach(([x, y]) => ink.lineTo(x, y));
-    ink.fill();
+  // Clicks and box grow to the object they lie on; what was painted before stays marked.
+  async function clicked(next) {
+    if (!some(next)) { status.textContent = HINTS.exclude; history.pop(); return; }
+    base ??= ink.copy();
+    clicks = next;
+    const mine = ++asked, { key } = photo;
+    draw(true);
+    status.textContent = "Looking for the object …";
+    undoButton.disabled = false;
+    try {
+      const grown = await grow(key, clicks, canvas.width, canvas.height);
+      if (mine !== asked || photo?.key !== key) return;
+      ink.restore(base);
+      ink.add(grown);
+      problem.textContent = "";
+      touched();
+    } catch (error) {
+      if (mine !== asked) return;
+      problem.textContent = error.message;
+      back();
+      draw(true);
+      describe();
+    }
   }
-  let frame = 0;
-  const soon = () => { frame ||= requestAnimationFrame(() => { frame = 0; draw(!stroke); }); };
+  let due = 0;
+  const soon = () => { due ||= requestAnimationFrame(() => { due = 0; draw(!stroke); }); };
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0 || stroke || !photo || photo.saved) return;
+    const other = POINTS.includes(tool) && (event.button === 2 || event.button === 0 && event.altKey);
+    if (event.button !== 0 && !other || stroke || !photo || photo.saved) return;
     event.preventDefault();
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
     remember();
-    stroke = { pointer: event.pointerId, points: [at(event)] };
-    if (tool !== "lasso") paint(stroke.points[0], stroke.points[0]);
+    stroke = { pointer: event.pointerId, points: [at(event)], outside: other || tool === "exclude" };
+    if (painting()) paint(stroke.points[0], stroke.points[0]);
     soon();
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -255,23 +242,36 @@ icm.widgets.easel = (element, act) => {
     const events = event.getCoalescedEvents?.() ?? [];
     for (const each of events.length ? events : [event]) {
       const point = at(each);
-      if (tool !== "lasso") paint(stroke.points.at(-1), point);
+      if (painting()) paint(stroke.points.at(-1), point);
       stroke.points.push(point);
     }
     soon();
   });
   function end(event) {
     if (event.pointerId !== stroke?.pointer) return;
-    if (tool === "lasso") fill(stroke.points);
+    const { points, outside } = stroke;
     stroke = null;
+    if (POINTS.includes(tool)) {
+      const box = outside ? null : boxed(points[0], points.at(-1), ratio());
+      clicked(box ? { ...NONE, box } : added(clicks, outside ? "outside" : "inside", points[0]));
+      return;
+    }
+    if (tool === "lasso") { clicks = NONE; base = null; ink.fill(points); }
     touched();
   }
+  function abandon() { // two fingers or the hand took over
+    if (!stroke) return;
+    stroke = null;
+    back();
+    draw(true);
+  }
+  canvas.addEventListener("contextmenu", (event) => { if (POINTS.includes(tool)) event.preventDefault(); });
   canvas.addEventListener("pointerup", end);
   canvas.addEventListener("pointercancel", end);
   canvas.addEventListener("pointerleave", () => { ring.style.display = "none"; });
   function moveRing(event) {
     const box = canvas.getBoundingClientRect();
-    ring.style.display = tool === "lasso" || event.pointerType === "touch" ? "none" : "block";
+    ring.style.display = !painting() || event.pointerType === "touch" ? "none" : "block";
     ring.style.width = ring.style.height = `${size}px`;
     ring.style.left = `${event.clientX - box.left}px`;
     ring.style.top = `${event.clientY - box.top}px`;
@@ -285,38 +285,51 @@ icm.widgets.easel = (element, act) => {
       return;
     }
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (!step && event.key !== " ") return;
+    if (!step) return;
     event.preventDefault();
     if (!photo || photo.saved) return;
     pen ??= [canvas.width / 2, canvas.height / 2];
-    if (event.key === " ") {
+    const reach = (event.shiftKey ? 1 : size / 2) * ratio();
+    const inside = (value, most) => Math.max(0, Math.min(most, value));
+    const next = [inside(pen[0] + step[0] * reach, canvas.width), inside(pen[1] + step[1] * reach, canvas.height)];
+    if (down) paint(pen, next);
+    pen = next;
+    showPen();
+  });
+  function togglePen() {
+    if (!photo || photo.saved || document.activeElement !== canvas) return;
+    pen ??= [canvas.width / 2, canvas.height / 2];
+    if (tool === "lasso") return;
+    if (POINTS.includes(tool)) {
+      remember();
+      clicked(added(clicks, tool === "exclude" ? "outside" : "inside", pen));
+    } else {
       down = !down;
       if (down) { remember(); paint(pen, pen); } else touched();
-      draw(!down);
-    } else {
-      const reach = (event.shiftKey ? 1 : size / 2) * ratio();
-      const next = [Math.max(0, Math.min(canvas.width, pen[0] + step[0] * reach)), Math.max(0, Math.min(canvas.height, pen[1] + step[1] * reach))];
-      if (down) paint(pen, next);
-      pen = next;
-      draw(!down);
     }
+    showPen();
+  }
+  function showPen() {
+    draw(!down);
+    ring.hidden = false;
     ring.style.display = "block";
     ring.style.width = ring.style.height = `${size}px`;
     ring.style.left = `${pen[0] / ratio()}px`;
     ring.style.top = `${pen[1] / ratio()}px`;
-  });
+  }
   canvas.addEventListener("blur", () => { if (down) { down = false; touched(); } });
 
   function undo() {
-    const last = history.pop();
-    if (!last) return;
-    ink.clearRect(0, 0, mask.width, mask.height);
-    ink.drawImage(last, 0, 0);
+    if (!history.length) return;
+    back();
     touched();
   }
   function clear() {
     remember();
-    ink.clearRect(0, 0, mask.width, mask.height);
+    clicks = NONE;
+    base = null;
+    asked++;
+    ink.clear();
     touched();
   }
 
@@ -337,7 +350,8 @@ icm.widgets.easel = (element, act) => {
     return saving;
   }
   async function save(key) {
-    const blob = await new Promise((done) => mask.toBlob(done, "image/png"));
+    const blob = await ink.blob();
+    kept.mark(key, blob);
     try {
       const said = await send("painting", blob, { key });
       known[key] = said.version;

@@ -2,36 +2,59 @@
 // changes at once; the server hears of it for the composites of the zip.
 icm.widgets.viewer = (element, act) => {
   const { h, picker, radios } = icm;
+  const ALTS = {
+    cutout: "Cut-out", alpha: "Alpha: white is kept", guidance: "Guidance: where the model saw the object",
+  };
+  const KINDS = { cutout: "Cut-out", alpha: "Alpha", composite: "Composite" };
   const COLOURS = { white: "#ffffff", black: "#000000" };
   let view = { result: null };
-  let side = "compare", zoom = 0; // zoom 0: fits; else screen pixels per picture pixel
+  const SHARE = 0.52, TALLEST = 720; // of the window's height, and pixels, for the picture
+  let side = "compare";
 
   const before = h("img", { class: "icm-before", alt: "Before" });
   const after = h("img", { class: "icm-after", alt: "" });
   const line = h("div", { class: "icm-line", "aria-hidden": "true" });
   const paper = h("div", { class: "icm-paper" }, h("div", { class: "icm-behind" }, after), before, line);
-  const stage = h("div", { class: "icm-look", tabindex: "0", role: "region", "aria-label": "The result; scrolls when it is zoomed in" }, paper);
+  const frame = h("div", { class: "icm-look", tabindex: "0", role: "application", "aria-label":
+    "The result. + and − zoom, 0 fits the whole picture, 1 shows it at 100 %." }, paper);
+  const oncancel = () => touch.cancel();
+  const stage = icm.stage(frame, paper, { share: SHARE, tallest: TALLEST, onchange: sharpen, oncancel });
+  const edits = icm.edits(() => act({ action: "refresh" }));
+  const touch = icm.brush(paper, edits.send);
+  const panel = icm.panel(paper, touch.change, edits.all);
+  const again = h("button", { type: "button", class: "icm-button", onclick: useAsReference }, "Use as reference");
   const slider = h("input", { type: "range", min: 0, max: 100, step: 0.5, value: 50, oninput: cut });
   const sliderLabel = h("label", { class: "icm-slide" }, h("span", {}, "Before"), slider, h("span", {}, "After"));
   slider.setAttribute("aria-label", "Before and after");
-  const sides = radios("Show", "icm-side", [["compare", "Before / after"], ["cutout", "Cut-out"], ["alpha", "Alpha"], ["guidance", "Guidance"]],
-    (value) => { side = value; draw(); });
+  const sides = radios("Show", "icm-side", [
+    ["compare", "Before / after"], ["cutout", "Cut-out"], ["alpha", "Alpha"], ["guidance", "Guidance"],
+  ], (value) => { side = value; draw(); });
   sides.choose(side);
-  const zooms = radios("Zoom", "icm-zoom", [["0", "Fit"], ["1", "100 %"], ["3", "300 %"]], (value) => { zoom = +value; draw(); });
-  zooms.choose("0");
-  const colour = h("input", { type: "color", value: "#3b82f6", "aria-label": "Background colour", oninput: () => back(colour.value) });
-  const backs = radios("Background", "icm-back", [["checker", "Checker"], ["white", "White"], ["black", "Black"], ["colour", "Colour"], ["picture", "Picture"]],
-    (value) => back(COLOURS[value] ?? (value === "colour" ? colour.value : value)));
+  const colour = h("input", { type: "color", value: "#3b82f6", "aria-label": "Background colour",
+    oninput: () => back(colour.value) });
+  const backs = radios("Background", "icm-back", [
+    ["checker", "Checker"], ["white", "White"], ["black", "Black"], ["colour", "Colour"], ["picture", "Picture"],
+  ], (value) => back(COLOURS[value] ?? (value === "colour" ? colour.value : value)));
   const upload = picker("Choose a background", { onfiles: addBackground });
   const problem = h("p", { class: "icm-problem", role: "alert" });
-  const title = h("p", { class: "icm-note", role: "status" });
+  const verdict = icm.verdict(act);
   const downloads = h("div", { class: "icm-row" });
   const everything = h("a", { class: "icm-button icm-strong", download: "mattes.zip" }, "Download all (zip)");
-  const empty = h("p", { class: "icm-empty" }, "Results appear here, one by one, as soon as the first picture is done.");
-  const work = h("div", { class: "icm-work" }, h("div", { class: "icm-toolbar" }, sides.group, zooms.group),
-    stage, sliderLabel, title, h("div", { class: "icm-toolbar" }, h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload), downloads);
+  const empty = icm.welcome();
+  const behindBar = h("div", { class: "icm-toolbar" },
+    h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload);
+  const lookBar = h("div", { class: "icm-toolbar" }, sides.group, stage.controls);
+  const work = h("div", { class: "icm-work" },
+    verdict.row, lookBar, touch.row, frame, sliderLabel, panel.box, behindBar, downloads);
   element.replaceChildren(h("div", { class: "icm" }, empty, work, problem));
 
+  async function useAsReference() {
+    problem.textContent = "";
+    again.disabled = true;
+    try { await edits.reference(view.result.key); }
+    catch (error) { problem.textContent = error.message; }
+    again.disabled = false;
+  }
   async function addBackground([{ file, name }]) {
     problem.textContent = "";
     try { await icm.send("background", file, { name }); wanted = null; act({ action: "refresh" }); }
@@ -46,9 +69,11 @@ icm.widgets.viewer = (element, act) => {
     told = setTimeout(() => act({ action: "background", value }), 250);
   }
   function showBack() {
-    const name = { "#ffffff": "white", "#000000": "black" }[view.background] ?? (view.background?.startsWith("#") ? "colour" : view.background);
+    const { background } = view;
+    const named = { "#ffffff": "white", "#000000": "black" }[background];
+    const name = named ?? (background?.startsWith("#") ? "colour" : background);
     backs.choose(name);
-    if (name === "colour") colour.value = view.background;
+    if (name === "colour") colour.value = background;
     colour.hidden = name !== "colour";
     upload.hidden = name !== "picture";
   }
@@ -59,7 +84,7 @@ icm.widgets.viewer = (element, act) => {
   }
   // Dragging on the picture moves the slider.
   paper.addEventListener("pointerdown", (event) => {
-    if (side !== "compare" || event.pointerType === "touch" && zoom) return;
+    if (side !== "compare" || event.button !== 0) return;
     event.preventDefault();
     paper.setPointerCapture(event.pointerId);
     drag(event);
@@ -71,42 +96,49 @@ icm.widgets.viewer = (element, act) => {
     cut();
   }
 
+  // Small copies while they suffice; the full files where they are looked at more closely.
+  function sharpen() {
+    const { result } = view;
+    if (!result) return;
+    const wanted = stage.scale * devicePixelRatio;
+    const longest = Math.max(result.width, result.height);
+    const near = wanted * longest > 1.01 * Math.min(1280, longest);
+    const files = near ? result.full : result.look;
+    const kind = side === "compare" ? "cutout" : side;
+    const source = files[kind] ?? result.look[kind];
+    if (after.getAttribute("src") !== source) after.src = source;
+    if (before.getAttribute("src") !== files.before) before.src = files.before;
+    paper.classList.toggle("icm-pixels", near && wanted > 1.5);
+  }
+
   function draw() {
     const { result } = view;
     empty.hidden = Boolean(result);
     work.hidden = !result;
     if (!result) return;
-    const files = zoom ? result.full : result.look;
     const kind = side === "compare" ? "cutout" : side;
-    const source = files[kind] ?? result.look[kind];
-    if (after.getAttribute("src") !== source) after.src = source;
-    if (before.getAttribute("src") !== files.before) before.src = files.before;
-    after.alt = { cutout: "Cut-out", alpha: "Alpha: white is kept", guidance: "Guidance: where the model saw the object" }[kind];
+    after.alt = ALTS[kind];
     before.hidden = line.hidden = sliderLabel.hidden = side !== "compare";
-    const room = stage.clientWidth, high = Math.max(240, Math.min(innerHeight * 0.7, 720));
-    const fit = Math.min(room / result.width, high / result.height, Math.max(1, 480 / Math.max(result.width, result.height)));
-    const scale = zoom ? zoom / devicePixelRatio : fit;
-    paper.style.width = `${result.width * scale}px`;
-    paper.style.height = `${result.height * scale}px`;
-    paper.classList.toggle("icm-pixels", zoom > 1);
+    stage.open(result.width, result.height);
+    touch.open(result);
+    panel.open(result);
+    sharpen();
     const behind = paper.firstChild.style;
     const cutout = kind === "cutout", { background } = view;
     paper.firstChild.classList.toggle("icm-checker", cutout && background === "checker");
     behind.backgroundColor = cutout && background.startsWith("#") ? background : "";
     behind.backgroundImage = cutout && background === "picture" ? `url("${view.picture}")` : "";
     showBack();
-    backs.group.parentElement.hidden = !cutout;
+    behindBar.hidden = !cutout;
     cut();
-    const likely = `${Math.round(100 * result.confidence)} % likely to be in the picture`;
-    title.textContent = result.present
-      ? `${result.name}: found, ${likely}.`
-      : `${result.name}: maybe not in this picture (${likely}). Another reference photo may help; Guidance shows where the model looked.`;
-    downloads.replaceChildren(h("span", { class: "icm-caption" }, "Download this picture:"), ...["cutout", "alpha", "composite"].map((each) =>
-      h("a", { class: "icm-button", href: result.downloads[each], download: "" }, { cutout: "Cut-out", alpha: "Alpha", composite: "Composite" }[each])), everything);
+    paper.classList.toggle("icm-dimmed", verdict.show(view) && kind === "cutout");
+    const link = ([each, text]) => h("a", { class: "icm-button", href: result.downloads[each], download: "" }, text);
+    const kinds = Object.entries(KINDS).filter(([each]) => each !== "composite" || background !== "checker");
+    const caption = h("span", { class: "icm-caption" }, "Download this picture:");
+    downloads.replaceChildren(caption, ...kinds.map(link), again, everything);
     everything.href = view.zip;
     everything.textContent = `Download all ${view.done} (zip)`;
   }
-  addEventListener("resize", draw);
   return (next) => {
     if (next.background === wanted) wanted = null;
     view = { ...next, background: wanted ?? next.background };

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from icm.cli.batch_cluster import add_cluster_options, list_content, run_on_cluster
+from icm.cli.batch_progress import Shown
 from icm.cli.options import (
     add_model_options,
     add_output_options,
@@ -18,7 +19,6 @@ from icm.cli.options import (
     load_model,
     reference_of,
 )
-from icm.cli.progress import Progress
 from icm.errors import InputError, OutputError
 from icm.printable import visible
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
     from icm.config.batch import BatchConfig
-    from icm.engine import Group, Missed, Outcome, Request, Stop, Summary
+    from icm.engine import Group, Missed, Request, Stop, Summary
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -41,12 +41,18 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         "at the end and in OUT/icm-batch.jsonl; 2: the call was wrong, nothing was done; 130: "
         "stopped by a signal before all was done, whatever failed until then.",
     )
-    parser.add_argument("folder", metavar="IN_DIR", help="folder of the target photographs")
+    parser.add_argument(
+        "folder",
+        metavar="IN_DIR",
+        help="folder of the target photographs; with --engine ray also its URI, or a manifest "
+        "(.parquet, .csv, .jsonl) of URIs",
+    )
     add_reference_options(parser, required=False)
     _add_target_options(parser)
     add_output_options(parser)
     _add_more_output_options(parser)
     _add_flow_options(parser)
+    add_cluster_options(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -139,6 +145,8 @@ def run(arguments: Namespace) -> int:
 
     with interrupted_by_termination():
         _check(arguments)
+        if arguments.engine == "ray":
+            return run_on_cluster(arguments, _config(arguments))
         request = _request(arguments)
         if arguments.dry_run:
             return _dry_run(request, Path(arguments.out))
@@ -162,6 +170,8 @@ def _check(arguments: Namespace) -> None:
         raise InputError("--list names all targets: leave out --pattern, --exclude and --groups")
     if arguments.watch and (arguments.list or arguments.groups or arguments.dry_run):
         raise InputError("--watch looks at IN_DIR: leave out --list, --groups and --dry-run")
+    if arguments.engine == "ray":
+        return
     root, out = Path(arguments.folder), Path(arguments.out)
     folder_only = (arguments.report, arguments.watch, arguments.dry_run, arguments.verify)
     in_folder = archive_format(arguments.out, arguments.archive) is None
@@ -236,19 +246,10 @@ def _groups(arguments: Namespace, config: BatchConfig, missed: Missed) -> tuple[
     if arguments.groups:
         return read_groups(Path(arguments.groups), root, find)
     listed = bool(arguments.list)
-    targets = listed_pictures(_list_content(arguments.list)) if listed else find(root)
+    targets = listed_pictures(list_content(arguments.list)) if listed else find(root)
     if not targets and not arguments.watch:
         raise InputError(f"no pictures in {arguments.list or root}: see --pattern and --exclude")
     return (Group("", tuple(arguments.references), targets),)
-
-
-def _list_content(name: str) -> bytes:
-    if name == "-":
-        return sys.stdin.buffer.read()
-    try:
-        return Path(name).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read the list {name}: {error.strerror}") from error
 
 
 def _dry_run(request: Request, out: Path) -> int:
@@ -279,7 +280,7 @@ def _run(arguments: Namespace, request: Request, stop: Stop) -> Summary:
 
     out = Path(arguments.out)
     kind = archive_format(arguments.out, arguments.archive)
-    with _Shown(keep=bool(arguments.report)) as shown:
+    with Shown(keep=bool(arguments.report)) as shown:
         if kind is not None and arguments.out == "-":
             with archive_into(sys.stdout.buffer, kind) as archive:
                 return run_archive(request, archive, stop, shown)
@@ -303,35 +304,3 @@ def _run(arguments: Namespace, request: Request, stop: Stop) -> Summary:
         except OutputError as error:  # the rest is done, so this is a failure like any other
             return replace(summary, failed=(*summary.failed, (arguments.report, str(error))))
     return summary
-
-
-class _Shown:
-    """Shows progress on the error stream."""
-
-    def __init__(self, *, keep: bool) -> None:
-        """Starts with nothing to show; `keep` remembers the outcomes, for a report."""
-        self.outcomes: list[Outcome] = []
-        self._keep = keep
-        self._stack = ExitStack()
-        self._progress: Progress | None = None
-
-    def __enter__(self) -> _Shown:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._stack.close()
-
-    def begin(self, total: int | None) -> None:
-        """The run has so many jobs."""
-        self._progress = self._stack.enter_context(Progress(total))
-
-    def advance(self, outcome: Outcome) -> None:
-        """A job has come to its end."""
-        if self._keep:
-            self.outcomes.append(outcome)
-        if self._progress is None:
-            return
-        if outcome.state == "failed":
-            text = f"{outcome.job.source}: {outcome.entry.error}"
-            self._progress.note(visible(text, one_line=True))
-        self._progress.advance(outcome.job.source)

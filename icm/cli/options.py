@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icm.config.results import ABSENT, SAVE_KINDS
@@ -13,8 +12,6 @@ from icm.errors import InputError
 if TYPE_CHECKING:
     from icm.matting import Matting
     from icm.results import Points, Reference
-
-REFERENCE_SUFFIX = ".icmref"
 
 
 class _ReferenceAction(Action):
@@ -51,8 +48,19 @@ class _PointsAction(_MaskAction):
         super().__call__(parser, namespace, Points(inside=values), option)
 
 
+class _BoxAction(_MaskAction):
+    """Marks the object of the last reference by a box around it."""
+
+    def __call__(
+        self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
+    ) -> None:
+        from icm.results import Points  # noqa: PLC0415 - imports torch
+
+        super().__call__(parser, namespace, Points(box=values), option)
+
+
 class _NotPointsAction(Action):
-    """Adds what is not the object to the last reference that is marked by points."""
+    """Adds what is not the object to the last reference that is marked by points or a box."""
 
     def __call__(
         self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
@@ -62,8 +70,9 @@ class _NotPointsAction(Action):
         references = list(namespace.references or [])
         picture, marks = references[-1] if references else (None, None)
         if not isinstance(marks, Points):
-            parser.error(f"{option}: give its --reference and --points before it")
-        references[-1] = (picture, Points(marks.inside, (*marks.outside, *values)))
+            parser.error(f"{option}: give its --reference and --points or --box before it")
+        outside = (*marks.outside, *values)
+        references[-1] = (picture, Points(marks.inside, outside, marks.box))
         namespace.references = references
 
 
@@ -137,12 +146,20 @@ def add_reference_options(parser: ArgumentParser, *, required: bool = True) -> N
         help="instead of --mask: pixels on the object, from the upper left corner",
     )
     group.add_argument(
+        "--box",
+        dest="masks",
+        type=box,
+        action=_BoxAction,
+        metavar="LEFT,TOP,RIGHT,BOTTOM",
+        help="instead of --mask: a box around the object, in pixels",
+    )
+    group.add_argument(
         "--not-points",
         dest="masks",
         type=points,
         action=_NotPointsAction,
         metavar='"X,Y X,Y"',
-        help="after --points: pixels that are not the object",
+        help="after --points or --box: pixels that are not the object",
     )
 
 
@@ -159,21 +176,7 @@ def reference_of(matting: Matting, pairs: Sequence[tuple[str, str | Points | Non
     """
     if not pairs:
         raise InputError("no reference was given: add --reference PICTURE --mask PICTURE")
-    made = [_single(matting, picture, mask) for picture, mask in pairs]
-    joined = made[0]
-    for each in made[1:]:
-        joined = joined + each
-    return joined
-
-
-def _single(matting: Matting, picture: str, mask: str | Points | None) -> Reference:
-    from icm.results import Reference  # noqa: PLC0415 - imports torch
-
-    if Path(picture).suffix.lower() != REFERENCE_SUFFIX:
-        return matting.reference(picture, mask)
-    if mask is not None:
-        raise InputError(f"{picture} holds its mask already: leave out --mask and --points")
-    return Reference.load(picture)
+    return matting.reference(list(pairs))
 
 
 def add_output_options(parser: ArgumentParser) -> None:
@@ -213,6 +216,16 @@ def points(text: str) -> tuple[tuple[float, float], ...]:
 
     try:
         return parse_points(text)
+    except InputError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def box(text: str) -> tuple[float, float, float, float]:
+    """Parses `40,30,300,260`; anything else is an error that argparse reports."""
+    from icm.results import parse_box  # noqa: PLC0415 - imports torch
+
+    try:
+        return parse_box(text)
     except InputError as error:
         raise ArgumentTypeError(str(error)) from error
 

@@ -10,7 +10,7 @@ import torch
 from icm.config.model import ModelConfig
 from icm.config.results import Absent
 from icm.images import Picture
-from icm.results import Matte, Prediction, Reference
+from icm.results import Computed, Matte, Prediction, Reference
 
 
 class LoadedModel(Protocol):
@@ -44,8 +44,12 @@ class LoadedModel(Protocol):
         """Predictions of pictures of one input size, on the CPU, each of batch 1."""
         ...
 
-    def finish(
+    def refine(
         self, picture: Picture, prediction: Prediction, absent: Absent | None = None
-    ) -> Matte:
+    ) -> Computed:
+        """All that the device has to say of a picture: its edges refined, where the model does."""
+        ...
+
+    def finish(self, picture: Picture, computed: Computed, absent: Absent | None = None) -> Matte:
         """The matte at the picture's own size; `absent` as the configuration's `finish.absent`."""
         ...

@@ -49,18 +49,7 @@ def read_groups(
         InputError: the file cannot be read, a group has no name, reference or target, or a
             reference has marks that cannot be read or of two kinds.
     """
-    try:
-        with open_regular(path) as file:
-            text = file.read().decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise InputError(f"cannot read the groups {path}: {reason}") from error
-    if path.suffix.lower() == ".csv":
-        raw = _from_csv(text, path)
-    elif path.suffix.lower() == ".json":
-        raw = _from_json(text, path)
-    else:
-        raise InputError(f"{path}: groups are read from .json or .csv")
+    raw = _read(path)
     try:
         groups = tuple(_group(name, pairs, targets, root, find) for name, pairs, targets in raw)
     except InputError as error:
@@ -70,6 +59,37 @@ def read_groups(
     for group in groups:
         _check(group, path)
     return groups
+
+
+def read_references(path: Path) -> dict[str, tuple[ReferencePair, ...]]:
+    """The references of each group alone, as they are written; targets may be missing.
+
+    Raises:
+        InputError: as for `read_groups`.
+    """
+    raw = _read(path)
+    for name, pairs, _ in raw:
+        if not is_folder_name(name):
+            raise InputError(f"{path}: the group name '{name}' cannot be a folder's name")
+        if not pairs:
+            raise InputError(f"{path}: group '{name}' has no reference")
+    if not raw:
+        raise InputError(f"{path} holds no groups: {_LAYOUT}")
+    return {name: tuple(pairs) for name, pairs, _ in raw}
+
+
+def _read(path: Path) -> list[_Raw]:
+    try:
+        with open_regular(path) as file:
+            text = file.read().decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise InputError(f"cannot read the groups {path}: {reason}") from error
+    if path.suffix.lower() == ".csv":
+        return _from_csv(text, path)
+    if path.suffix.lower() == ".json":
+        return _from_json(text, path)
+    raise InputError(f"{path}: groups are read from .json or .csv")
 
 
 _Raw = tuple[str, list[ReferencePair], list[str]]
@@ -233,14 +253,18 @@ def _group(
     return Group(name, tuple(placed), tuple(found))
 
 
-def _check(group: Group, path: Path) -> None:
-    plain = (
-        group.name.strip(" .")
-        and not set(group.name) & set('/\\:*?"<>|\0')
-        and visible(group.name, one_line=True) == group.name
-        and len(os.fsencode(group.name)) <= _LONGEST_NAME
+def is_folder_name(name: str) -> bool:
+    """Whether the results of a group may lie in a folder of this name, on any system."""
+    return bool(
+        name.strip(" .")
+        and not set(name) & set('/\\:*?"<>|\0')
+        and visible(name, one_line=True) == name
+        and len(os.fsencode(name)) <= _LONGEST_NAME
     )
-    if not plain:
+
+
+def _check(group: Group, path: Path) -> None:
+    if not is_folder_name(group.name):
         raise InputError(f"{path}: the group name '{group.name}' cannot be a folder's name")
     if not group.references:
         raise InputError(f"{path}: group '{group.name}' has no reference")

@@ -1,4 +1,4 @@
-"""The mask of a reference that was only marked by points or scribbles.
+"""The mask of a reference that was only marked by points, a box or scribbles.
 
 Ridge regression on the backbone's features finds the object roughly; GrabCut (Rother, Kolmogorov,
 Blake, SIGGRAPH 2004) then follows the picture's colours and edges. `benchmarks/prompts.py` says how
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icm.functional import pool_mask, resize
-from icm.functional.growing import grow_by_ridge
+from icm.functional.growing import grow_by_ridge, grow_in_box
 from icm.results import Features, Seeds
 
 _LEVEL = 1  # of the maps: fine enough for the outline, coarse enough to know objects
 _COLOUR_WEIGHT = 3.0  # against feature channels of unit variance
 _POSITION_WEIGHT = 3.0
 _SURE_BACKGROUND = -0.5  # ridge scores below this are not looked at again
+_NEVER = -1.0  # score of what lies out of the box
 _ITERATIONS = 2  # of GrabCut
 _LONGEST = 320  # pixels; GrabCut takes seconds on larger pictures
 
@@ -35,10 +36,13 @@ def grown_mask(features: Features, seeds: Seeds) -> NDArray[np.float32]:
         seeds: at the size of `features.image_b3hw`.
 
     Returns:
-        h w, 0 or 1, of the seeds' size; 1 at the inside seeds and 0 at the outside ones.
+        h w, 0 or 1, of the seeds' size; 1 at the inside seeds, 0 at the outside ones and out of
+        the box.
     """
     score_hw = rough_scores(features, seeds)
     mask_hw = sharpened(features.image_b3hw, score_hw, seeds)
+    if seeds.box is not None:
+        mask_hw = mask_hw & seeds.box
     return np.where(seeds.inside, 1, np.where(seeds.outside, 0, mask_hw)).astype(np.float32)
 
 
@@ -47,17 +51,23 @@ def rough_scores(features: Features, seeds: Seeds) -> NDArray[np.float32]:
     map_bchw = features.maps[_LEVEL]
     grid = (map_bchw.shape[-2], map_bchw.shape[-1])
     inside_bn, outside_bn = (
-        pool_mask(torch.from_numpy(marked).float()[None, None], grid, "max").flatten(1) > 0
-        for marked in (seeds.inside, seeds.outside)
+        _on_grid(marked, grid).to(map_bchw.device) for marked in (seeds.inside, seeds.outside)
     )
-    device = map_bchw.device
-    score_bn = grow_by_ridge(
-        _tokens(features.image_b3hw, map_bchw),
-        inside_bn.to(device),
-        (outside_bn & ~inside_bn).to(device),
-    )
+    outside_bn = outside_bn & ~inside_bn
+    token_bnc = _tokens(features.image_b3hw, map_bchw)
+    if seeds.box is None:
+        score_bn = grow_by_ridge(token_bnc, inside_bn, outside_bn)
+    else:
+        box_bn = _on_grid(seeds.box, grid).to(map_bchw.device)
+        score_bn = grow_in_box(token_bnc[0], box_bn[0], inside_bn[0], outside_bn[0])[None]
     score_b1hw = rearrange(score_bn, "b (h w) -> b 1 h w", h=grid[0])
-    return np.asarray(resize(score_b1hw, seeds.inside.shape)[0, 0].cpu().numpy())
+    score_hw = np.asarray(resize(score_b1hw, seeds.inside.shape)[0, 0].cpu().numpy())
+    return score_hw if seeds.box is None else np.where(seeds.box, score_hw, _NEVER)
+
+
+def _on_grid(marked: NDArray[np.bool_], grid: tuple[int, int]) -> Tensor:
+    """Positions of a grid in which anything is marked, b n."""
+    return pool_mask(torch.from_numpy(marked).float()[None, None], grid, "max").flatten(1) > 0
 
 
 def sharpened(image_b3hw: Tensor, score_hw: NDArray[np.float32], seeds: Seeds) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePath
@@ -84,13 +84,25 @@ def find_pictures(
     if not root.is_dir():
         raise InputError(f"{root} is no folder: give the folder with the target pictures")
 
+    found = each_picture(root, search, skip=skip, missed=missed)
+    return tuple(sorted(found, key=lambda path: path.relative_to(root).as_posix()))
+
+
+def each_picture(
+    root: Path, search: SearchConfig, *, skip: Path | None = None, missed: Missed = _warn
+) -> Iterator[Path]:
+    """As `find_pictures`, one by one and folder by folder, so that no list of all is kept.
+
+    Raises:
+        InputError: `root` cannot be listed.
+    """
+
     def note(error: OSError) -> None:
         folder = Path(error.filename or root)
         if folder == root:
             raise InputError(f"cannot list {root}: {error.strerror}") from error
         missed(path_text(folder.relative_to(root)), f"cannot list it: {error.strerror}")
 
-    found = []
     skipped = skip.resolve() if skip is not None else None
     for place, folders, files in os.walk(root, onerror=note):
         folder = Path(place)
@@ -105,8 +117,19 @@ def find_pictures(
             inner = folder.relative_to(root) / name
             wanted = _matches(inner, search.patterns) and not _matches(inner, search.exclude)
             if wanted and not name.startswith(".") and _may_be_read(folder / name):
-                found.append(folder / name)
-    return tuple(sorted(found, key=lambda path: path.relative_to(root).as_posix()))
+                yield folder / name
+
+
+def is_wanted(inner: PurePath, search: SearchConfig) -> bool:
+    """Whether a path below the input folder is taken, by the rules of `find_pictures`.
+
+    For file systems that list whole trees at once.
+    """
+    if any(part.startswith(".") for part in inner.parts):
+        return False
+    if any(_matches(folder, search.exclude) for folder in inner.parents if folder.name):
+        return False
+    return _matches(inner, search.patterns) and not _matches(inner, search.exclude)
 
 
 def _may_be_read(path: Path) -> bool:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from icm.config.results import SAVE_KINDS
-from icm.engine.flow import Final, Flow, Stages
+from icm.engine.flow import Flow
 from icm.engine.jobs import Job
-from icm.engine.ledger import Entry, InputRecord, Ledger, OutputRecord, now
-from icm.engine.passes import Passes
-from icm.engine.plan import Examined, Plan, content_hash
+from icm.engine.ledger import Entries, Entry, OutputRecord, now
+from icm.engine.pictures import Pictures, Seconds, Steps
+from icm.engine.plan import Examined, Examiner, content_hash
 from icm.engine.request import Request
 from icm.engine.signals import Stop
+from icm.engine.stages import Final
 from icm.engine.trim import Box, object_box, trimmed
 from icm.errors import IcmError
 from icm.images import Picture, read_image
-from icm.results import Matte, Prediction, Reference
+from icm.results import Matte, Reference
 from icm.results.reference import check_model
 
 _LOG = logging.getLogger(__name__)
@@ -43,33 +43,25 @@ class Outcome:
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """A decoded target."""
+@dataclass
+class _Work:
+    """A job, and what was found when it was read."""
 
     job: Job
-    examined: Examined
-    picture: Picture
-    seconds: Mapping[str, float]
+    examined: Examined | None = None
 
-
-@dataclass(frozen=True)
-class _Predicted:
-    """A target that the device is done with."""
-
-    loaded: _Loaded
-    prediction: Prediction
-    seconds: Mapping[str, float]
+    @property
+    def known(self) -> Examined:
+        """Of a job that was read."""
+        if self.examined is None:
+            raise ValueError(f"{self.job.source} was not read")
+        return self.examined
 
 
 class LocalRun:
-    """Does jobs of a request, into one folder.
+    """Does jobs of a request, into one folder."""
 
-    Attributes:
-        device_seconds: how long the device was at work.
-    """
-
-    def __init__(self, request: Request, ledger: Ledger, plan: Plan) -> None:
+    def __init__(self, request: Request, ledger: Entries, plan: Examiner) -> None:
         """Makes ready; pictures are read by `run`.
 
         Args:
@@ -83,68 +75,39 @@ class LocalRun:
         self._config = request.config
         self._ledger = ledger
         self._plan = plan
-        self._passes = Passes(request.matting, request.config.flow.batch)
         self._reference: tuple[str, Reference | IcmError] | None = None
-        self.device_seconds = 0.0
+        steps = Steps(
+            read=self._read,
+            reference=lambda work: self._reference_of(work.job.group),
+            write=self._write,
+            failed=self._failed,
+            alike=lambda first, second: first.job.group == second.job.group,
+        )
+        self._pictures = Pictures(request.matting, steps, batch=request.config.flow.batch)
+
+    @property
+    def device_seconds(self) -> float:
+        """How long the device was at work."""
+        return self._pictures.device_seconds
 
     def run(self, jobs: Iterable[Job], stop: Stop) -> Iterator[Outcome]:
         """Yields what became of each job, in order, as it is done."""
         flow = self._config.flow
-        stages = Stages(
-            read=self._read,
-            weight=lambda loaded: loaded.picture.size[0] * loaded.picture.size[1],
-            same_pass=self._same_pass,
-            most=lambda: self._passes.most,
-            predict=self._predict,
-            write=self._write,
-        )
         return Flow(
-            stages,
+            self._pictures.stages,
             readers=flow.readers,
-            writers=flow.writers or os.cpu_count() or 1,
-            ahead=max(flow.ahead, 2 * self._passes.most),
+            writers=flow.writers,
+            ahead=flow.ahead,
             bound=round(flow.megapixels * 1e6),
-        ).run(jobs, lambda: stop.asked, lambda: stop.insisted)
+        ).run(map(_Work, jobs), lambda: stop.asked, lambda: stop.insisted)
 
-    def _read(self, job: Job) -> _Loaded | Final[Outcome]:
-        started = time.monotonic()
-        found: InputRecord | None = None
-        try:
-            examined = self._plan.examine(job)
-            found = examined.input
-            if examined.content is None or not examined.stale:
-                return Final(Outcome(job, "unchanged", self._ledger.entries[job.key]))
-            picture = read_image(examined.content, name=job.source)
-        except Exception as error:  # whatever one target does, the others go on
-            return Final(self._failed(job, error, found))
-        seconds = {"read": _since(started)}
-        return _Loaded(job, replace(examined, content=None), picture, seconds)
-
-    def _same_pass(self, first: _Loaded, second: _Loaded) -> bool:
-        sizes = (self._matting.input_size(each.picture) for each in (first, second))
-        return first.job.group == second.job.group and len(set(sizes)) == 1
-
-    def _predict(self, group: Sequence[_Loaded]) -> list[_Predicted | Final[Outcome]]:
-        started = time.monotonic()
-        predictions: list[Prediction] | Exception
-        try:
-            reference = self._reference_of(group[0].job.group)
-            predictions = self._passes.predict([each.picture for each in group], reference)
-        except Exception as error:  # as in _read
-            predictions = error
-        spent = time.monotonic() - started
-        self.device_seconds += spent
-        if isinstance(predictions, Exception):
-            if len(group) > 1 and not isinstance(predictions, IcmError):  # which one was it?
-                return [result for each in group for result in self._predict([each])]
-            return [
-                Final(self._failed(each.job, predictions, each.examined.input)) for each in group
-            ]
-        seconds = round(spent / len(group), 4)
-        return [
-            _Predicted(each, prediction, {**each.seconds, "device": seconds})
-            for each, prediction in zip(group, predictions, strict=True)
-        ]
+    def _read(self, work: _Work) -> Picture | Final[Outcome]:
+        job = work.job
+        examined = self._plan.examine(job)
+        work.examined = replace(examined, content=None)
+        if examined.content is None or not examined.stale:
+            return Final(Outcome(job, "unchanged", self._ledger.entries[job.key]))
+        return read_image(examined.content, name=job.source)
 
     def _reference_of(self, group: str) -> Reference:
         """The group's reference; only the last one is kept, as jobs come group by group."""
@@ -161,22 +124,15 @@ class LocalRun:
             raise reference
         return reference
 
-    def _write(self, predicted: _Predicted) -> Outcome:
-        loaded = predicted.loaded
-        try:
-            started = time.monotonic()
-            matte = self._matting.finish(loaded.picture, predicted.prediction)
-            seconds = {**predicted.seconds, "finish": _since(started)}
-            save = self._skipped if matte.skipped else self._saved
-            return save(loaded, matte, seconds)
-        except Exception as error:  # as in _read
-            return self._failed(loaded.job, error, loaded.examined.input)
+    def _write(self, work: _Work, matte: Matte, seconds: Seconds) -> Outcome:
+        save = self._skipped if matte.skipped else self._saved
+        return save(work, matte, seconds)
 
-    def _saved(self, loaded: _Loaded, matte: Matte, seconds: Mapping[str, float]) -> Outcome:
+    def _saved(self, work: _Work, matte: Matte, seconds: Seconds) -> Outcome:
         started = time.monotonic()
-        job, results = loaded.job, self._config.results
+        job, results = work.job, self._config.results
         box: Box | None = object_box(matte.alpha) if results.trim else None
-        stale = loaded.examined.stale
+        stale = work.known.stale
         coloured = not {"cutout", "composite"}.isdisjoint(stale)
         kept = matte if box is None else trimmed(matte, box, coloured=coloured)
         paths = kept.save(
@@ -192,31 +148,31 @@ class LocalRun:
             )
             for kind, path in zip(stale, paths, strict=True)
         }
-        entry = self._entry(loaded, matte, {**seconds, "write": _since(started)}).model_copy(
-            update={"outputs": {**self._still_valid(loaded), **written}, "box": box}
+        entry = self._entry(work, matte, {**seconds, "write": _since(started)}).model_copy(
+            update={"outputs": {**self._still_valid(work), **written}, "box": box}
         )
         self._ledger.add(entry)
         return Outcome(job, "done", entry, tuple(record.file for record in written.values()))
 
-    def _skipped(self, loaded: _Loaded, matte: Matte, seconds: Mapping[str, float]) -> Outcome:
+    def _skipped(self, work: _Work, matte: Matte, seconds: Seconds) -> Outcome:
         """Writes nothing, and removes what an earlier run made of the target."""
-        job, settings = loaded.job, self._plan.settings(loaded.job.group)
+        job, settings = work.job, self._plan.settings(work.job.group)
         before = self._ledger.entries.get(job.key)
         earlier = before.outputs if before is not None else {}
         kinds = [kind for kind in SAVE_KINDS if kind in settings or kind in earlier]
         matte.save(self._plan.folder, job.stem, kinds)
-        entry = self._entry(loaded, matte, seconds).model_copy(update={"withheld": settings})
+        entry = self._entry(work, matte, seconds).model_copy(update={"withheld": settings})
         self._ledger.add(entry)
         return Outcome(job, "skipped", entry)
 
-    def _entry(self, loaded: _Loaded, matte: Matte, seconds: Mapping[str, float]) -> Entry:
-        job = loaded.job
+    def _entry(self, work: _Work, matte: Matte, seconds: Seconds) -> Entry:
+        job = work.job
         return Entry(
             group=job.group,
             source=job.source,
             stem=job.stem,
             state="skipped" if matte.skipped else "done",
-            input=loaded.examined.input,
+            input=work.known.input,
             size=matte.picture.size,
             confidence=round(matte.confidence, 4),
             present=matte.present,
@@ -225,16 +181,16 @@ class LocalRun:
             at=now(),
         )
 
-    def _still_valid(self, loaded: _Loaded) -> dict[str, OutputRecord]:
+    def _still_valid(self, work: _Work) -> dict[str, OutputRecord]:
         """Results of an earlier run of the same target, of kinds that are not written now."""
-        before = self._ledger.entries.get(loaded.job.key)
+        before = self._ledger.entries.get(work.job.key)
         if before is None or before.input is None:
             return {}
-        same = before.input.sha256 == loaded.examined.input.sha256
+        same = before.input.sha256 == work.known.input.sha256
         return dict(before.outputs) if same else {}
 
-    def _failed(self, job: Job, error: Exception, found: InputRecord | None) -> Outcome:
-        text = str(error)
+    def _failed(self, work: _Work, error: Exception) -> Outcome:
+        job, text = work.job, str(error)
         if not isinstance(error, IcmError):
             _LOG.debug("%s", job.source, exc_info=error)
             text = f"{type(error).__name__}: {error}"
@@ -243,7 +199,7 @@ class LocalRun:
             source=job.source,
             stem=job.stem,
             state="failed",
-            input=found,
+            input=work.examined.input if work.examined is not None else None,
             error=" ".join(text.split())[:500],
             run=self._ledger.run,
             at=now(),

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from icm.config.batch import BatchConfig, ResultsConfig
 from icm.config.model import ModelConfig
@@ -65,6 +65,23 @@ def settings_hashes(
         kind: _hash([kind, *shared, background if kind == "composite" else None])
         for kind in results.kinds
     }
+
+
+class Examiner(Protocol):
+    """Says what of a job is to be done; a `Plan` is one."""
+
+    @property
+    def folder(self) -> Path:
+        """Where results are written."""
+        ...
+
+    def settings(self, group: str) -> dict[str, str]:
+        """See `Plan.settings`."""
+        ...
+
+    def examine(self, job: Job) -> Examined:
+        """See `Plan.examine`."""
+        ...
 
 
 class Plan:
@@ -179,26 +196,38 @@ def examine(
     if quick and before is not None:
         facts = _facts(job.path)
         if (facts.st_size, facts.st_mtime_ns) == (before.bytes, before.mtime_ns):
-            stale, reason = _stale(entry, before, wanted, folder, verify=verify)
+            stale, reason = stale_kinds(entry, before, wanted, _Folder(folder), verify=verify)
             if not stale:
                 return Examined((), reason, before, None)
     content, facts = _read(job.path)
     found = InputRecord(
         sha256=hashlib.sha256(content).hexdigest(), bytes=len(content), mtime_ns=facts.st_mtime_ns
     )
-    stale, reason = _stale(entry, found, wanted, folder, verify=verify)
+    stale, reason = stale_kinds(entry, found, wanted, _Folder(folder), verify=verify)
     return Examined(stale, reason, found, content)
 
 
-def _stale(
+class Kept(Protocol):
+    """Results of earlier runs, where they are kept."""
+
+    def is_there(self, record: OutputRecord) -> bool:
+        """Whether a result is there, by its size."""
+        ...
+
+    def is_unchanged(self, record: OutputRecord) -> bool:
+        """Whether a result is as it was written, by its content."""
+        ...
+
+
+def stale_kinds(
     entry: Entry | None,
     found: InputRecord,
     wanted: Mapping[str, str],
-    folder: Path,
+    kept: Kept,
     *,
     verify: bool,
 ) -> tuple[tuple[str, ...], str]:
-    """Kinds to write, and why."""
+    """Kinds to write, and why; `found` is the target as it is now, else as for `examine`."""
     if entry is None:
         return tuple(wanted), "new"
     if entry.state == "failed":
@@ -207,29 +236,36 @@ def _stale(
         return tuple(wanted), "changed"
     other = tuple(kind for kind, settings in wanted.items() if entry.settings(kind) != settings)
     rest = {kind: entry.outputs[kind] for kind in wanted if kind not in (*other, *entry.withheld)}
-    gone = {kind for kind, record in rest.items() if not _is_there(folder, record)}
+    gone = {kind for kind, record in rest.items() if not kept.is_there(record)}
     changed = {
         kind
         for kind, record in rest.items()
-        if verify and kind not in gone and not _is_unchanged(folder, record)
+        if verify and kind not in gone and not kept.is_unchanged(record)
     }
     stale = tuple(kind for kind in wanted if kind in {*other, *gone, *changed})
     reasons = ((other, "other settings"), (gone, "results missing"), (changed, "results changed"))
     return stale, next((reason for kinds, reason in reasons if kinds), "up to date")
 
 
-def _is_there(folder: Path, record: OutputRecord) -> bool:
-    try:
-        return (folder / record.file).stat().st_size == record.bytes
-    except OSError:
-        return False
+@dataclass(frozen=True)
+class _Folder:
+    """Results in a folder of this machine."""
 
+    folder: Path
 
-def _is_unchanged(folder: Path, record: OutputRecord) -> bool:
-    try:
-        return record.sha256 is not None and content_hash(folder / record.file) == record.sha256
-    except OSError:
-        return False
+    def is_there(self, record: OutputRecord) -> bool:
+        try:
+            return (self.folder / record.file).stat().st_size == record.bytes
+        except OSError:
+            return False
+
+    def is_unchanged(self, record: OutputRecord) -> bool:
+        try:
+            return record.sha256 is not None and record.sha256 == content_hash(
+                self.folder / record.file
+            )
+        except OSError:
+            return False
 
 
 def content_hash(path: Path) -> str:

@@ -53,7 +53,7 @@ def write_report(
     Raises:
         OutputError: the file cannot be written.
     """
-    ordered = sorted(jobs, key=_urgency)
+    ordered = sorted(jobs, key=urgency)
     shown, rest = ordered[:PICTURED], ordered[PICTURED:]
     with written_aside(path) as file:
         file.write(_head(summary, ordered).encode())
@@ -68,7 +68,8 @@ def write_report(
         file.write(b"</body></html>\n")
 
 
-def _urgency(item: tuple[Job, Entry]) -> tuple[int, float, str]:
+def urgency(item: tuple[Job, Entry]) -> tuple[int, float, str]:
+    """Sorts failures first, then where the object may be missing, then the rest."""
     job, entry = item
     if entry.state == "failed":
         return 0, 0.0, job.stem

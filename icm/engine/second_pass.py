@@ -7,18 +7,21 @@ again, larger, and both results are joined.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from icm.images import Picture, resize
+from icm.results import Prediction
 
 OUTLIERS = 0.01  # share of the mask beyond each side of its box: specks do not widen it
 FAINT = 0.5  # of the highest value; a fainter place is not the object
 LEAST = 0.25  # of a side of the picture, or of the box's other side twice: less is no context
 FARTHEST = 0.6  # share of the picture; zooming into a larger part gains nothing
 LARGEST = 2.0  # how much larger a joined alpha gets
+SUREST = 1e-6  # a confidence nearer to 0 or 1 counts as this
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,20 @@ def shown(picture: Picture, part: Part) -> Picture:
     place = part.pixels(picture.size)
     alpha = None if picture.alpha is None else picture.alpha[place]
     return Picture(picture.rgb[place], alpha, picture.profile, picture.name)
+
+
+def both_passes(first: Prediction, second: Prediction, part: Part) -> Prediction:
+    """The prediction of a whole picture, joined with that of its zoomed part; both of batch 1.
+
+    The confidence is that of the mean of both passes' logits.
+    """
+    alpha = joined(first.alpha_b1hw[0, 0].numpy(), second.alpha_b1hw[0, 0].numpy(), part)
+    logits = [torch.logit(p.confidence_b.double(), eps=SUREST) for p in (first, second)]
+    return replace(
+        first,
+        alpha_b1hw=torch.from_numpy(alpha)[None, None],
+        confidence_b=((logits[0] + logits[1]) / 2).sigmoid().float(),
+    )
 
 
 def joined(

@@ -1,22 +1,21 @@
-"""Many targets: reading, device work and finishing overlap, and results come in order."""
+"""Many targets of one reference: results come in order, a failure in the place of its matte."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from icm.config.results import Absent
 from icm.engine.contract import LoadedModel
-from icm.engine.passes import Passes
+from icm.engine.flow import Flow
+from icm.engine.pictures import Pictures, Seconds, Steps
 from icm.errors import IcmError
 from icm.images import Picture, PictureSource, read_image
-from icm.results import Matte, Prediction, Reference
+from icm.results import Matte, Reference
 
-AHEAD = 3  # pictures decoded before the device needs them, and finished after it is done
+AHEAD = 3  # pictures decoded before the device needs them, beside those of a pass
+MEGAPIXELS = 64  # decoded at once
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,14 @@ class Failure:
     error: IcmError
 
 
+@dataclass
+class _Target:
+    """A target, and what it is called."""
+
+    source: PictureSource
+    name: str
+
+
 def stream_mattes(
     matting: LoadedModel,
     targets: Iterable[PictureSource],
@@ -40,84 +47,27 @@ def stream_mattes(
     absent: Absent | None = None,
 ) -> Iterator[Matte | Failure]:
     """Mattes targets in order, at most `size` in one pass; see `Matting.stream`."""
-    passes = Passes(matting, size)
-    finish = partial(_finished, matting, absent=absent)
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as finisher:
-        pending: deque[Future[Matte | Failure]] = deque()
-        for group in _groups(matting, _read_ahead(targets, reader, size + AHEAD), size):
-            pending.extend(_submit(passes, group, reference, finisher, finish))
-            while len(pending) > size + AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+    steps = Steps(read=_read, reference=lambda target: reference, write=_kept, failed=_failed)
+    pictures = Pictures(matting, steps, batch=size, absent=absent)
+    flow = Flow(pictures.stages, readers=1, writers=1, ahead=AHEAD, bound=round(MEGAPIXELS * 1e6))
+    named = (
+        _Target(target, str(target) if isinstance(target, str | Path) else f"target {number}")
+        for number, target in enumerate(targets, start=1)
+    )
+    return flow.run(named, lambda: False)
 
 
-def _groups(
-    matting: LoadedModel, pictures: Iterable[Picture | Failure], most: int
-) -> Iterator[list[Picture] | Failure]:
-    """Consecutive pictures of one input size, at most so many; failures stand alone."""
-    group: list[Picture] = []
-    for item in pictures:
-        full = len(group) == most
-        other = isinstance(item, Failure) or (
-            bool(group) and matting.input_size(item) != matting.input_size(group[0])
-        )
-        if group and (full or other):
-            yield group
-            group = []
-        if isinstance(item, Failure):
-            yield item
-        else:
-            group.append(item)
-    if group:
-        yield group
+def _read(target: _Target) -> Picture:
+    picture = read_image(target.source)
+    target.name = picture.name or target.name
+    return picture
 
 
-def _submit(
-    passes: Passes,
-    group: list[Picture] | Failure,
-    reference: Reference,
-    finisher: ThreadPoolExecutor,
-    finish: Callable[[Picture, Prediction], Matte | Failure],
-) -> list[Future[Matte | Failure]]:
-    """Runs the device on a group and hands the rest of the work to another thread."""
-    if isinstance(group, Failure):
-        return [finisher.submit(Failure, group.name, group.error)]
-    try:
-        predictions = passes.predict(group, reference)
-    except IcmError as error:
-        return [finisher.submit(Failure, picture.name, error) for picture in group]
-    return [
-        finisher.submit(finish, picture, prediction)
-        for picture, prediction in zip(group, predictions, strict=True)
-    ]
+def _kept(target: _Target, matte: Matte, seconds: Seconds) -> Matte | Failure:
+    return matte
 
 
-def _finished(
-    matting: LoadedModel, picture: Picture, prediction: Prediction, absent: Absent | None
-) -> Matte | Failure:
-    try:
-        return matting.finish(picture, prediction, absent)
-    except IcmError as error:
-        return Failure(picture.name, error)
-
-
-def _read_ahead(
-    targets: Iterable[PictureSource], reader: ThreadPoolExecutor, ahead: int
-) -> Iterator[Picture | Failure]:
-    """Pictures in order, a bounded number of them read before they are asked for."""
-    waiting: deque[Future[Picture | Failure]] = deque()
-    for number, target in enumerate(targets):
-        waiting.append(reader.submit(_read, target, number))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _read(target: PictureSource, number: int) -> Picture | Failure:
-    try:
-        return read_image(target)
-    except IcmError as error:
-        named = str(target) if isinstance(target, str | Path) else f"target {number + 1}"
-        return Failure(named, error)
+def _failed(target: _Target, error: Exception) -> Matte | Failure:
+    if not isinstance(error, IcmError):
+        raise error
+    return Failure(target.name, error)

@@ -3,13 +3,23 @@
 from icm.config.results import SAVE_KINDS
 from icm.results.compositing import Background, over
 from icm.results.matte import Matte
-from icm.results.network import Example, Features, Prediction
-from icm.results.prompts import Marks, Points, Scribbles, Seeds, parse_points, seeds_of
+from icm.results.network import Computed, Example, Features, Prediction
+from icm.results.prompts import (
+    Marks,
+    Points,
+    Scribbles,
+    Seeds,
+    parse_box,
+    parse_points,
+    seeds_of,
+)
 from icm.results.reference import Reference
+from icm.results.strokes import Stroke
 
 __all__ = [
     "SAVE_KINDS",
     "Background",
+    "Computed",
     "Example",
     "Features",
     "Marks",
@@ -19,7 +29,9 @@ __all__ = [
     "Reference",
     "Scribbles",
     "Seeds",
+    "Stroke",
     "over",
+    "parse_box",
     "parse_points",
     "seeds_of",
 ]

@@ -13,11 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from icm.config.adjust import Adjustment
 from icm.config.results import SAVE_KINDS
 from icm.errors import InputError, OutputError
-from icm.finishing import estimate_foreground
+from icm.finishing import estimate_foreground, trimap_from_alpha
+from icm.finishing.adjusting import adjusted_alpha
+from icm.finishing.recolouring import partly_coloured, recoloured
 from icm.images import Picture, output_path, resize, write_png
 from icm.results.compositing import Background, as_image, composite
+from icm.results.correction import corrected_alpha
+from icm.results.strokes import Stroke
+
+COLOURED = 12  # pixels beyond an edge for which its estimated colours surely suffice
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +73,14 @@ class Matte:
             return self.known_foreground
         return estimate_foreground(self.picture.rgb, self.alpha)
 
+    @property
+    def _estimated(self) -> NDArray[np.float32] | None:
+        """The foreground, where it is known already."""
+        if self.known_foreground is not None:
+            return self.known_foreground
+        estimated: NDArray[np.float32] | None = self.__dict__.get("foreground")
+        return estimated
+
     def cutout(self) -> Image.Image:
         """The object alone: RGBA, straight alpha, with the target's colour profile."""
         return as_image(self._rgba(), self.profile)
@@ -82,6 +97,48 @@ class Matte:
                 could mean white as well as nearly black.
         """
         return as_image(self._composite(background), self.profile)
+
+    def corrected(self, strokes: Sequence[Stroke], *, earlier: Sequence[Stroke] = ()) -> Matte:
+        """The matte after strokes that say what belongs to the object and what does not.
+
+        A stroke is a hint: the region that it lies on is matted anew, from the picture's colours,
+        the guidance and the alpha about it, with soft edges; the network is not needed. Far from
+        the strokes nothing changes, and without any the matte itself is returned.
+
+        Args:
+            strokes: in the order in which they were drawn; each respects those before it.
+            earlier: strokes that this matte was corrected by before.
+        """
+        found = corrected_alpha(
+            self.picture.rgb, self.alpha, self.guidance, strokes, earlier=earlier
+        )
+        if found.changed is None:
+            return self
+        alpha = found.alpha
+        if self.picture.alpha is not None:
+            alpha = np.minimum(alpha, self.picture.alpha)
+        colours = self._estimated
+        if colours is not None:
+            colours = recoloured(self.picture.rgb, alpha, colours, found.changed)
+        trimap = trimap_from_alpha(alpha)
+        return replace(self, alpha=alpha, trimap=trimap, known_foreground=colours, skipped=False)
+
+    def adjusted(self, adjustment: Adjustment) -> Matte:
+        """The matte with some of its pieces, another edge, or other colours; no network is needed.
+
+        With the adjustment's defaults the matte itself is returned.
+        """
+        if not adjustment.changes:
+            return self
+        alpha = adjusted_alpha(self.alpha, adjustment)
+        if self.picture.alpha is not None:
+            alpha = np.minimum(alpha, self.picture.alpha)
+        reach = max(0.0, adjustment.edge_shift) + adjustment.feather
+        colours = self.foreground
+        if reach > COLOURED:
+            colours = estimate_foreground(self.picture.rgb, alpha)
+        colours = partly_coloured(self.picture.rgb, alpha, colours, adjustment.foreground)
+        return replace(self, alpha=alpha, trimap=trimap_from_alpha(alpha), known_foreground=colours)
 
     def save(
         self,

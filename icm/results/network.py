@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -57,3 +59,17 @@ class Prediction:
     alpha_b1hw: Tensor
     guidance_b1hw: Tensor
     confidence_b: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """All that the device has to say of one target; the rest of the work is a processor's.
+
+    Attributes:
+        prediction: of the network, on the CPU, of batch 1.
+        refined: alpha float32 h w in [0, 1] at the size up to which the detail refiner works; None
+            where the model has none, or where the object is not there and no matte is wanted.
+    """
+
+    prediction: Prediction
+    refined: NDArray[np.float32] | None = None

@@ -40,10 +40,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(settings: Settings, *, wait: bool = True) -> Iterator[Running]:
-    """Serves a page; `wait` until its model is ready."""
+def running(settings: Settings, *, wait: bool = True, port: int = 0) -> Iterator[Running]:
+    """Serves a page, on any free port unless one is given; `wait` until its model is ready."""
     with socket.socket() as listener, _environment_kept():
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         port = listener.getsockname()[1]
         desk = open_desk(settings)
         app = build_app(desk)

@@ -1,16 +1,19 @@
-"""The endpoints for programs: the documented example is run; MCP offers the same."""
+"""The endpoints for programs: the documented example is run."""
 
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from app.words import without_folders
 from tests.app.pictures import disc, disc_mask, encoded, rotated_jpeg
 from tests.app.serving import QUICK, running
 
@@ -96,12 +99,65 @@ def test_a_broken_picture_does_not_stop_a_batch(page, files) -> None:
     assert str(page.desk.registry.root) not in str(reports)
 
 
-def test_mcp_offers_the_endpoints_as_tools() -> None:
-    pytest.importorskip("mcp")
-    import httpx
+def said_to(url: str, name: str, values: list) -> str:
+    """What an endpoint answers to values, as a program without a library calls it."""
+    answer = httpx.post(f"{url}/gradio_api/call/{name}", json={"data": values})
+    if answer.status_code != 200:
+        return answer.text
+    event = answer.json()["event_id"]
+    with httpx.stream("GET", f"{url}/gradio_api/call/{name}/{event}", timeout=60) as stream:
+        return "".join(stream.iter_text())
 
-    with running(replace(QUICK, mcp=True)) as page:
-        schema = httpx.get(f"{page.url}/gradio_api/mcp/schema").text
-    for words in ("Learns an object from one photo", "soft edges", "out of many pictures"):
-        assert words in schema
-    assert "attach" not in schema
+
+def test_errors_are_words_without_the_server_s_paths(tmp_path, monkeypatch) -> None:
+    """Wrong values gave null; a folder with a space in its name was shown in part."""
+    place = tmp_path / "the server's place"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    with running(QUICK) as page:
+
+        def given(name: str, content: bytes) -> dict[str, object]:
+            files = {"files": (name, content)}
+            (path,) = httpx.post(f"{page.url}/gradio_api/upload", files=files).json()
+            return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+        picture, mask = given("cat.png", encoded(disc())), given("m.png", encoded(disc_mask()))
+        bad, other = given("my cat.png", encoded(disc())[:-60]), given("a b.icmref", b"nonsense")
+        elsewhere = {"path": f"{place}/x.png", "meta": {"_type": "gradio.FileData"}}
+        for name, values, words in (
+            ("matte", [bad, picture, mask, "", "keep"], "my cat.png is damaged"),
+            ("matte", [picture, bad, mask, "", "keep"], "my cat.png is damaged"),
+            ("matte", [picture, other, None, "", "keep"], "a b.icmref is damaged"),
+            ("batch", [[bad], picture, mask, "", "keep"], "my cat.png is damaged"),
+            ("matte", [elsewhere, picture, mask, "", "keep"], "upload"),
+            ("matte", ["cat.png", picture, mask, "", "keep"], "do not fit"),
+            ("matte", [1, 2, 3, 4, 5], "do not fit"),
+            ("matte", [picture], "5 values"),
+            ("reference", [], "3 values"),
+            ("batch", ["x", picture, mask, "", "keep"], "do not fit"),
+            ("matte", [picture, picture, mask, "", "other"], "other"),
+            ("nothing", [picture], "no endpoint"),
+        ):
+            said = said_to(page.url, name, values)
+            assert words in said, (name, said)
+            for part in (str(tmp_path), place.name, "icm-page", "place/", "site-packages"):
+                assert part not in said, (name, said)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("/srv/data/a.png is damaged", "a.png is damaged"),
+        ("cannot read '/srv/my data/x y/a b.png'", "cannot read 'a b.png'"),
+        ('[Errno 2] no such file: "/srv/it\'s here/a.png"', '[Errno 2] no such file: "a.png"'),
+        ("file:///srv/data/a.png", "a.png"),
+        (
+            "https://example.org/a/b.png and trip/one.png",
+            "https://example.org/a/b.png and trip/one.png",
+        ),
+        ("60 x 50 pixels / 2, and/or more", "60 x 50 pixels / 2, and/or more"),
+        ("/srv/a.png, '/srv/b' and '/srv/c d/e'", "a.png, 'b' and 'e'"),
+    ],
+)
+def test_of_paths_the_last_part_is_left(text, left) -> None:
+    assert without_folders(text) == left

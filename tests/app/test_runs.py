@@ -10,7 +10,9 @@ from PIL import Image
 
 from app import runs, uploads
 from app.queue import Device
+from app.registry import Registry
 from app.views import tray_view, viewer_view
+from app.visitor import Visitor
 from icm import InputError
 from tests.app.fakes import FakeMatting, FakeModels
 from tests.app.pictures import disc, disc_mask, encoded
@@ -25,8 +27,10 @@ def device():
 
 
 @pytest.fixture
-def matting():
-    return FakeMatting()
+def matting(monkeypatch):
+    made = FakeMatting()
+    monkeypatch.setattr(runs, "read_image", made.read)
+    return made
 
 
 @pytest.fixture
@@ -148,15 +152,15 @@ def doubtful(ready):
     return ready
 
 
-def test_a_doubtful_picture_is_shown_with_its_matte_and_comes_first(
-    doubtful, device, matting
-) -> None:
+def test_a_doubtful_picture_is_shown_with_its_matte_in_its_place(doubtful, device, matting) -> None:
     runs.start(doubtful, device, FakeModels(matting))
     until(lambda: finished(doubtful))
     assert states(doubtful) == ["done", "done", "absent"]
     folder = doubtful.targets[2].results
     assert Image.open(folder / "full.alpha.png").getextrema() == (0, 255)
-    assert [view["name"] for view in tray_view(doubtful)["targets"]] == ["2.png", "0.png", "1.png"]
+    cards = tray_view(doubtful)["targets"]
+    assert [view["name"] for view in cards] == ["0.png", "1.png", "2.png"]
+    assert [view["state"] for view in cards] == ["done", "done", "absent"]
     doubtful.chosen_target = doubtful.targets[2].key
     shown = viewer_view(doubtful)["result"]
     assert (shown["name"], shown["present"], shown["confidence"]) == ("2.png", False, 0.1)
@@ -184,3 +188,76 @@ def test_a_doubtful_picture_is_emptied_or_skipped_where_chosen(doubtful, device,
     until(lambda: finished(doubtful))
     assert last.results is not None
     assert last.reason == ""
+
+
+@pytest.fixture
+def second(tmp_path, settings):
+    """Another visitor, from the same address, with three pictures of their own."""
+    folder = tmp_path / "second"
+    folder.mkdir()
+    someone = Visitor("1" * 32, folder, "small")
+    for kind in ("photo", *["target"] * 3):
+        path = folder / "in"
+        path.write_bytes(encoded(disc()))
+        getattr(uploads, f"add_{kind}")(someone, path, f"{kind}.png", settings)
+    path.write_bytes(encoded(disc_mask()))
+    uploads.set_mask(someone, someone.photos[0].key, path, settings)
+    return someone
+
+
+def test_visitors_take_turns_picture_by_picture(ready, second, device, matting, settings) -> None:
+    for number in range(3, 39):
+        path = ready.folder / "in"
+        path.write_bytes(encoded(disc()))
+        uploads.add_target(ready, path, f"{number}.png", settings)
+    matting.before.clear()
+    runs.start(ready, device, FakeModels(matting))
+    until(lambda: "working" in states(ready))
+    runs.start(second, device, FakeModels(matting))
+    matting.before.set()
+    until(lambda: finished(second))
+    until(lambda: finished(ready))
+    assert states(second) == ["done"] * 3
+    assert states(ready) == ["done"] * 39
+    of_second = [place for place, path in enumerate(matting.seen) if second.folder in path.parents]
+    assert of_second[-1] < 12  # not behind the other one's 39
+
+
+def test_who_leaves_costs_no_more_than_the_picture_at_work(ready, device, matting, caplog) -> None:
+    """The run waits, and goes on where the page comes back, as after a reload."""
+    matting.before.clear()
+    runs.start(ready, device, FakeModels(matting))
+    until(lambda: "working" in states(ready))
+    ready.away = True
+    matting.before.set()
+    until(lambda: states(ready) == ["done", "waiting", "waiting"])
+    assert device.submit(lambda: 3, turn="somebody else").future.result(10) == 3
+    assert len(matting.seen) == 1
+    ready.away = False
+    until(lambda: finished(ready))
+    assert states(ready) == ["done"] * 3
+    assert caplog.records == []
+
+
+def test_a_visitor_who_is_removed_during_a_run_leaves_no_traceback(
+    tmp_path, settings, device, matting, caplog
+) -> None:
+    registry = Registry(tmp_path / "page", "small", keep=100, grace=100)
+    token = "2" * 32
+    gone = tmp_path / "in"
+    for kind in ("photo", *["target"] * 3):
+        gone.write_bytes(encoded(disc()))
+        with registry.arriving(token, "", 1) as someone:
+            getattr(uploads, f"add_{kind}")(someone, gone, f"{kind}.png", settings)
+    gone.write_bytes(encoded(disc_mask()))
+    uploads.set_mask(someone, someone.photos[0].key, gone, settings)
+    matting.before.clear()
+    runs.start(someone, device, FakeModels(matting))
+    until(lambda: "working" in states(someone))
+    registry.close()
+    matting.before.set()
+    until(lambda: finished(someone))
+    until(lambda: len(device) == 0)
+    assert len(matting.seen) == 1
+    assert not someone.folder.exists()
+    assert [record.getMessage() for record in caplog.records] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
 
 import pytest
@@ -14,7 +15,7 @@ NAMES = ("HOST", "PORT", "AUTH", "AUTH_FILE", "ROOT_PATH", "MAX_UPLOAD", "MAX_ME
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch):
-    for name in (*NAMES, "MCP", "MODEL", "DEVICE"):
+    for name in (*NAMES, "MCP", "ALLOW_FOLDER", "MODEL", "DEVICE"):
         monkeypatch.delenv(f"ICM_{name}", raising=False)
 
 
@@ -83,3 +84,17 @@ def test_no_option_takes_a_password() -> None:
 def test_limits_are_above_zero(value) -> None:
     with pytest.raises(SystemExit):
         parsed("--max-upload", value)
+
+
+def test_folders_for_agents_are_there_and_are_for_agents(tmp_path, monkeypatch) -> None:
+    other = tmp_path / "a, b"
+    other.mkdir()
+    assert parsed("--mcp").folders == ()
+    both = parsed("--mcp", "--allow-folder", str(tmp_path), "--allow-folder", str(other))
+    assert both.folders == (tmp_path, other)
+    with pytest.raises(InputError, match="no such folder"):
+        parsed("--mcp", "--allow-folder", str(tmp_path / "missing"))
+    with pytest.raises(InputError, match="needs --mcp"):
+        parsed("--allow-folder", str(tmp_path))
+    monkeypatch.setenv("ICM_ALLOW_FOLDER", os.pathsep.join([str(tmp_path), str(other)]))
+    assert parsed().folders == (tmp_path, other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
@@ -68,8 +69,7 @@ def test_the_zip_keeps_folders_and_nothing_collides(finished) -> None:
     archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
     assert archive.testzip() is None
     stems = ["a/x", "b/x.png", "b/x.jpg", "b/x.png-2"]
-    kinds = ("alpha", "cutout", "composite")
-    names = [f"{stem}.{kind}.png" for stem in stems for kind in kinds]
+    names = [f"{stem}.{kind}.png" for stem in stems for kind in ("alpha", "cutout")]
     assert archive.namelist() == [*names, "report.csv"]
     for stem, matte in zip(stems, mattes, strict=True):
         alpha = np.asarray(Image.open(archive.open(f"{stem}.alpha.png")))
@@ -83,7 +83,30 @@ def test_a_result_that_goes_while_the_zip_is_sent_is_left_out(finished, tmp_path
     gone = Named("t", PurePath("gone"), tmp_path / "gone")
     stream = zip_stream([*results_of(visitor)[:1], gone], "checker", None, "")
     archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
-    assert len(archive.namelist()) == 3 + 1
+    assert len(archive.namelist()) == 2 + 1
+
+
+def test_a_composite_is_written_only_on_a_background_that_was_chosen(finished) -> None:
+    visitor, mattes = finished
+    for background, count in (("checker", 0), ("#ff8000", 4)):
+        stream = zip_stream(results_of(visitor), background, None, "")
+        archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
+        composites = [name for name in archive.namelist() if ".composite." in name]
+        assert len(composites) == count
+    found = np.asarray(Image.open(archive.open(composites[0])), int)
+    assert np.abs(found - np.asarray(mattes[0].over((255, 128, 0)), int)).max() <= 1
+
+
+def test_a_picture_that_nothing_is_cut_out_of_is_listed_and_not_exported_blank(finished) -> None:
+    visitor, mattes = finished
+    target = visitor.targets[0]
+    write_results(replace(mattes[0], alpha=np.zeros_like(mattes[0].alpha)), target.path.parent)
+    target.state = "absent"
+    stream = zip_stream(results_of(visitor), "checker", None, report_of(visitor))
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
+    assert not [name for name in archive.namelist() if name.startswith("a/x")]
+    rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
+    assert rows[1][0] == "a/x.png" and "no files" in rows[1][3]
 
 
 def test_the_zip_says_which_pictures_may_lack_the_object(finished) -> None:
@@ -108,7 +131,7 @@ def test_the_zip_says_which_pictures_may_lack_the_object(finished) -> None:
 
 def test_the_zip_comes_in_pieces(finished) -> None:
     pieces = [p for p in zip_stream(results_of(finished[0]), "checker", None, "") if p]
-    assert len(pieces) > 12
+    assert len(pieces) > 8
     assert max(map(len, pieces)) < sum(map(len, pieces)) / 4
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-FINISHED = ".icm-is-done, .icm-is-absent, .icm-is-failed"
+FINISHED = ":is(.icm-is-done, .icm-is-check, .icm-is-absent, .icm-is-skipped, .icm-is-failed)"
+
+
+def visitor_of(page, served):
+    """The server's side of a page."""
+    return served.desk.registry.get(page.evaluate("icm.token"))
 
 
 def finish_example(page) -> None:
     """Takes the example pictures and cuts them out."""
     page.get_by_role("button", name="Try an example").click()
-    wait_for_cards(page, ".icm-is-waiting", 3)
+    wait_for_cards(page, ".icm-is-waiting", 4)
     page.locator("#run").click()
-    wait_for_cards(page, FINISHED, 3)
+    wait_for_cards(page, FINISHED, 4)
     page.locator("#viewer .icm-after").wait_for()
     page.wait_for_function("document.querySelector('#viewer .icm-after').naturalWidth > 0")
 
@@ -48,6 +53,7 @@ def add_targets(page, pictures: dict[str, bytes], expected: int) -> None:
 
 def paint_square(page, box: tuple[float, float, float, float], *, size: int = 10) -> None:
     """Paints a filled square; `box` is left, top, right, end in shares of the photo."""
+    page.locator("#easel").get_by_label("Brush", exact=True).check(force=True)
     page.locator("#easel input[type=range]").fill(str(size))
     sheet = page.locator("#easel canvas").bounding_box()
     left, top = sheet["x"] + box[0] * sheet["width"], sheet["y"] + box[1] * sheet["height"]

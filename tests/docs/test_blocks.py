@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -60,9 +61,9 @@ def test_the_blocks_of_a_page_run(
         for block in blocks_of(page):
             if not block.runs:
                 continue
+            block = replace(block, code=block.code.replace(f":{PORT}", f":{port}"))  # noqa: PLW2901
             if block.language in PYTHON:
-                code = block.code.replace(f":{PORT}", f":{port}")
-                exec(compile(code, f"{block.page}:{block.line}", "exec"), namespace)
+                exec(compile(block.code, f"{block.page}:{block.line}", "exec"), namespace)
             elif SERVES in block.marks:
                 servers.enter_context(_serving(block, port))
             else:

@@ -57,3 +57,20 @@ def test_a_picture_of_one_colour_still_gives_what_was_marked() -> None:
     grown = grown_mask(Features(flat, (map_bchw, map_bchw)), seeds)
     assert (grown[seeds.inside] == 1).all()
     assert (grown[seeds.outside] == 0).all()
+
+
+def test_a_box_gives_the_disc_in_it_to_the_pixel() -> None:
+    features, left = scene()
+    seeds = seeds_of(Points(box=(7, 19, 66, 78)), SIZE, SIZE)
+    grown = grown_mask(features, seeds)
+    assert iou(grown, left) > 0.95
+    assert (grown[~seeds.box] == 0).all()
+
+
+def test_in_a_box_about_both_discs_one_can_be_excluded() -> None:
+    features, left = scene()
+    both = seeds_of(Points(box=(5, 15, 122, 80)), SIZE, SIZE)
+    excluded = seeds_of(Points(outside=((100, 48), (94, 42)), box=(5, 15, 122, 80)), SIZE, SIZE)
+    assert grown_mask(features, both)[48, 100] == 1
+    assert grown_mask(features, excluded)[48, 100] == 0
+    assert iou(grown_mask(features, excluded), left) > 0.8

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from icm.errors import InputError
-from icm.results import Points, Scribbles, seeds_of
+from icm.results import Points, Scribbles, parse_box, seeds_of
 
 
 def test_points_lie_where_they_were_put_whatever_the_scale() -> None:
@@ -67,3 +67,32 @@ def test_scribbles_of_another_size_or_without_a_stroke_are_refused() -> None:
         seeds_of(Scribbles(np.ones((9, 9), np.uint8)), (100, 200), (32, 64))
     with pytest.raises(InputError, match="marks nothing"):
         seeds_of(Scribbles(np.zeros((100, 200), np.uint8)), (100, 200), (32, 64))
+
+
+def test_a_box_is_drawn_at_the_networks_size() -> None:
+    seeds = seeds_of(Points(box=(10, 20, 50, 40)), (80, 100), (40, 50))
+    assert seeds.box is not None
+    rows, columns = np.nonzero(seeds.box)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 19, 5, 24)
+    assert not seeds.inside.any()
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(10, 20, 10, 40), (50, 20, 10, 40), (-1, 0, 5, 5), (0, 0, 101, 5), (0, 0, float("nan"), 5)],
+)
+def test_a_box_that_holds_nothing_or_leaves_the_picture_is_refused(box) -> None:
+    with pytest.raises(InputError, match="does not fit the picture of 100 x 80 pixels"):
+        seeds_of(Points(box=box), (80, 100), (40, 50))
+
+
+def test_no_inside_point_in_the_box_is_refused() -> None:
+    with pytest.raises(InputError, match="no inside point lies in the box"):
+        seeds_of(Points(((80, 70),), box=(10, 20, 50, 40)), (80, 100), (40, 50))
+
+
+def test_a_box_is_read_from_text() -> None:
+    assert parse_box("40,30,300,260.5") == (40, 30, 300, 260.5)
+    for text in ("", "1,2,3", "a,b,c,d", "1,2,3,4,5"):
+        with pytest.raises(InputError, match="left,top,right,bottom"):
+            parse_box(text)

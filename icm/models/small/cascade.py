@@ -37,11 +37,20 @@ def refine_alpha(refiner: DetailRefiner, alpha: Map, picture: Picture, *, longes
     Returns:
         float32 in [0, 1] at the picture's size; 0 or 1 outside the unknown band.
     """
+    return enlarged_alpha(refined_alpha(refiner, alpha, picture, longest=longest), picture)
+
+
+def refined_alpha(refiner: DetailRefiner, alpha: Map, picture: Picture, *, longest: int) -> Map:
+    """As `refine_alpha`, at the size up to which the refiner works: the network's part."""
     size = refined_size(picture.size, max(longest, *alpha.shape))
-    alpha = _refined(refiner, alpha, picture.at(size))
-    if size != picture.size:
-        return full_resolution_alpha(alpha, picture.rgb)
-    return alpha
+    return _refined(refiner, alpha, picture.at(size))
+
+
+def enlarged_alpha(refined: Map, picture: Picture) -> Map:
+    """The refined alpha at the picture's size: what needs no network."""
+    if refined.shape == picture.size:
+        return refined
+    return full_resolution_alpha(refined, picture.rgb)
 
 
 def refined_size(full: tuple[int, int], longest: int) -> tuple[int, int]:

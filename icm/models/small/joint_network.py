@@ -4,7 +4,8 @@ The diffusion branch (`SmallNetwork`) and the encoder branch (`EncoderNetwork`) 
 pictures with different features and err in different places. The encoder branch finds the object;
 the diffusion branch starts from that answer, with the target as one more reference; their logits
 are added at 1/8 of the input, late enough that neither can unlearn the other, and the encoder
-branch's decoder brings the sum to the input size.
+branch's decoder brings the sum to the input size. The confidence is that of the presence head times
+the highest alpha: what nothing opaque was found of is not there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from icm.models.confidence import peak_confidence
 from icm.models.small.encoder_network import EncoderCoarse, EncoderNetwork
 from icm.models.small.network import SmallNetwork
 from icm.results import Example, Features, Prediction
@@ -49,7 +51,8 @@ class JointNetwork(nn.Module):
                 start, estimate_b1hw=coarse.logit_b1hw, evidence_b1hw=evidence_b1hw, passes=1
             )
         alpha_b1hw = self.encoder.decode(maps, target.image_b3hw, coarse).sigmoid()
-        return Prediction(alpha_b1hw, coarse.prior_b1hw.sigmoid(), coarse.present_b.sigmoid())
+        confidence_b = coarse.present_b.sigmoid() * peak_confidence(alpha_b1hw)
+        return Prediction(alpha_b1hw, coarse.prior_b1hw.sigmoid(), confidence_b)
 
     def _evidence(
         self, target: Features, examples: Sequence[Example], coarse: EncoderCoarse

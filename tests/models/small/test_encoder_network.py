@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from icm.backbones.denoiser import SmallBackbone
 from icm.backbones.efficientnet_lite import EfficientNetLite2, converted
 from icm.backbones.joint import JointBackbone
+from icm.models.confidence import peak_confidence
 from icm.models.small.encoder_guidance import CHANNELS, GROUPS
 from icm.models.small.encoder_network import CONTEXT, STARTING_WEIGHTS, EncoderNetwork
 from icm.models.small.joint_network import JointNetwork, encoder_maps
@@ -119,6 +120,22 @@ def test_predictions_have_the_promised_shapes_and_ranges(backbone: JointBackbone
     assert found.confidence_b.shape == (2,)
     for values in (found.alpha_b1hw, found.guidance_b1hw, found.confidence_b):
         assert values.min() >= 0 and values.max() <= 1
+
+
+@torch.no_grad()
+def test_what_nothing_opaque_was_found_of_is_not_there(backbone: JointBackbone) -> None:
+    network = joint(backbone)
+    target, shown = features(backbone, 0), example(backbone, 1)
+    sure = network.encoder.presence[-1]
+    sure.weight.zero_()
+    sure.bias.fill_(20.0)
+    found = network(target, [shown])
+    assert torch.allclose(found.confidence_b, peak_confidence(found.alpha_b1hw))
+    network.encoder.prior.bias.fill_(-60.0)
+    network.diffusion_weight = 0.0
+    nothing = network(target, [shown])
+    assert nothing.alpha_b1hw.max() < 0.1
+    assert nothing.confidence_b.max() < 0.1
 
 
 @torch.no_grad()

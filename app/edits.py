@@ -1,0 +1,145 @@
+"""What a visitor changes on a finished result: strokes and adjustments, without the network.
+
+A run leaves what it found beside the files to look at. An edit is always made from that, so that
+undoing is leaving out; only a stroke added to those before starts from what they have made.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from icm import Adjustment, InputError, Matte, Stroke
+
+from .kept import BASE, EDIT, STROKES, kept_matte, note_empty, save_alpha
+from .results import write_matte
+from .visitor import Target, Visitor
+
+MOST_STROKES, MOST_POINTS = 200, 4000  # of one picture, and of one stroke
+_AT_ONCE = threading.Semaphore(2)  # a picture of 12 megapixels takes half a gigabyte meanwhile
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is changed on a result.
+
+    Attributes:
+        strokes: in the order in which they were drawn.
+        adjustment: made after them.
+    """
+
+    strokes: tuple[Stroke, ...] = ()
+    adjustment: Adjustment = field(default_factory=Adjustment)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as `edit_of` reads them."""
+        strokes = [asdict(stroke) for stroke in self.strokes]
+        return {"strokes": strokes, "adjustment": self.adjustment.model_dump(mode="json")}
+
+
+def edit_of(values: object) -> Edit:
+    """An edit from what a browser sends.
+
+    Raises:
+        InputError: it is none, or too large.
+    """
+    try:
+        if not isinstance(values, dict):
+            raise TypeError
+        strokes = [_stroke(each) for each in values.get("strokes", ())]
+        adjustment = Adjustment.model_validate(values.get("adjustment", {}))
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        raise InputError("this change cannot be read: reload the page") from error
+    if len(strokes) > MOST_STROKES:
+        raise InputError(f"{MOST_STROKES} strokes are the most: undo some of them")
+    return Edit(tuple(strokes), adjustment)
+
+
+def current(folder: Path) -> Edit:
+    """The edit that a result shows."""
+    try:
+        return edit_of(json.loads((folder / EDIT).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return Edit()
+
+
+def apply(visitor: Visitor, key: str, edit: Edit) -> int:
+    """Makes a result anew with an edit in the place of the one before.
+
+    Returns:
+        The result's version.
+
+    Raises:
+        InputError: there is no such result, or it is being made.
+    """
+    with visitor.lock:
+        target = visitor.target(key)
+        _check_finished(target)
+    with target.editing, _AT_ONCE:
+        matte = edited(target, edit)
+        with visitor.lock:
+            _check_finished(visitor.target(key))
+            folder = target.path.parent
+            write_matte(matte, folder)
+            note_empty(matte, folder)
+            (folder / EDIT).write_text(json.dumps(edit.as_json()), encoding="utf-8")
+            target.doubt = "" if edit.strokes else target.doubt  # somebody has looked at it
+            target.version += 1
+            visitor.changed()
+            return target.version
+
+
+def apply_to_all(visitor: Visitor, values: Adjustment) -> int:
+    """Adjusts every finished result, strokes kept; returns how many."""
+    with visitor.lock:
+        keys = [each.key for each in visitor.targets if each.results is not None]
+    for key in keys:
+        with visitor.lock:
+            strokes = current(visitor.target(key).path.parent).strokes
+        objects = (
+            values.objects if isinstance(values.objects, str) else "all"
+        )  # places are a picture's
+        apply(visitor, key, Edit(strokes, values.model_copy(update={"objects": objects})))
+    return len(keys)
+
+
+def edited(target: Target, edit: Edit) -> Matte:
+    """A result's matte with an edit."""
+    folder = target.path.parent
+    before = current(folder).strokes
+    extends = before and edit.strokes[: len(before)] == before and (folder / STROKES).is_file()
+    if extends:
+        matte = _kept(target, STROKES).corrected(edit.strokes[len(before) :], earlier=before)
+    else:
+        matte = _kept(target, BASE).corrected(edit.strokes)
+    if edit.strokes:
+        save_alpha(folder / STROKES, matte)
+    return matte.adjusted(edit.adjustment)
+
+
+def _kept(target: Target, name: str) -> Matte:
+    present = target.state != "absent"
+    return kept_matte(target.path, name, confidence=target.confidence, present=present)
+
+
+def _stroke(values: dict[str, Any]) -> Stroke:
+    points = tuple((float(x), float(y)) for x, y in values["points"])
+    if len(points) > MOST_POINTS:
+        raise InputError(f"a stroke has more than {MOST_POINTS} points: draw it in pieces")
+    return Stroke(
+        points,
+        keep=bool(values["keep"]),
+        width=float(values["width"]),
+        hardness=float(values.get("hardness", 0.8)),
+        exact=bool(values.get("exact", False)),
+    )
+
+
+def _check_finished(target: Target) -> None:
+    if target.results is None or target.state in ("waiting", "working"):
+        raise InputError("this picture is not cut out yet: wait for it")

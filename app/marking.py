@@ -1,0 +1,117 @@
+"""Clicks and boxes on a photo of the object, and the mask that they grow to as a preview."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections import OrderedDict
+
+import numpy as np
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from icm import InputError, Marking, Points
+
+from .desk import Desk
+from .visitor import Photo, Visitor
+
+_KEPT = 4  # photographs whose features are kept; those of one take some megabytes
+_MOST = 200  # clicks on one photograph
+
+Place = tuple[float, float]
+
+
+class Clicks(BaseModel):
+    """Marks in shares of the photo's width and height.
+
+    Attributes:
+        inside: places on the object.
+        outside: places on the background.
+        box: left, top, right and bottom of a box around the object.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    inside: tuple[Place, ...] = Field(default=(), max_length=_MOST)
+    outside: tuple[Place, ...] = Field(default=(), max_length=_MOST)
+    box: tuple[float, float, float, float] | None = None
+
+    def points(self, size: tuple[int, int]) -> Points:
+        """The same in pixels of a photo of this height and width."""
+        height, width = size
+        last = (np.nextafter(width, 0), np.nextafter(height, 0))
+
+        def at(place: Place) -> Place:
+            return min(place[0] * width, last[0]), min(place[1] * height, last[1])
+
+        box = self.box and (
+            self.box[0] * width,
+            self.box[1] * height,
+            self.box[2] * width,
+            self.box[3] * height,
+        )
+        return Points(tuple(map(at, self.inside)), tuple(map(at, self.outside)), box)
+
+
+class Markings:
+    """Photographs that were clicked on last, as models saw them; never more than a few.
+
+    Args:
+        desk: the running page.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._kept: OrderedDict[tuple[str, str, str], Marking] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def mask(self, visitor: Visitor, photo: Photo, clicks: Clicks) -> bytes:
+        """A grey PNG of the working copy's size; white where the object is.
+
+        Raises:
+            InputError: the marks do not fit, or the queue is full.
+        """
+        if photo.saved is not None:
+            raise InputError("a saved reference holds its marks already")
+        points = clicks.points(photo.size)
+
+        def compute() -> bytes:
+            mask = self._marking(visitor, photo).mask(points)
+            image = Image.fromarray(np.rint(mask * 255).astype(np.uint8))
+            buffer = io.BytesIO()
+            image.resize(photo.shown[::-1], Image.Resampling.BILINEAR).save(buffer, "PNG")
+            return buffer.getvalue()
+
+        return self._desk.device.submit(compute, visitor.client).future.result()
+
+    def _marking(self, visitor: Visitor, photo: Photo) -> Marking:
+        models = self._desk.models
+        with models.watched(visitor.model):
+            matting = models.matting(visitor.model)
+            key = (visitor.token, photo.key, matting.fingerprint)
+            with self._lock:
+                found = self._kept.pop(key, None)
+            marking = found or matting.marking(photo.path)
+            with self._lock:
+                self._kept[key] = marking
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+            return marking
+
+
+def add_marking(app: FastAPI, desk: Desk) -> None:
+    """Adds the route that grows clicks and boxes to a mask."""
+    markings = Markings(desk)
+
+    @app.post("/icm/{token}/{key}/grow")
+    async def grow(request: Request, token: str, key: str) -> Response:
+        try:
+            clicks = Clicks.model_validate_json(await request.body())
+        except ValidationError as error:
+            raise InputError("these marks cannot be read: reload the page") from error
+        visitor = desk.registry.get(token)
+        content = await asyncio.to_thread(markings.mask, visitor, visitor.photo(key), clicks)
+        return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,386 @@
+"""The engine: threads that read, one that owns the device, threads that write; for many callers.
+
+Callers take turns at the device, item by item. What is read ahead is bounded, and work that is no
+longer wanted is dropped before it begins. An engine may live for one run (`Flow`) or as long as a
+server.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from icm.engine.gate import Gate
+from icm.engine.line import Item, Line, Rotation, State
+from icm.engine.stages import Final, Job, Loaded, Outcome, Predicted, Stages
+
+Result = TypeVar("Result")
+
+READERS = 2  # threads; a disk seldom gains from more
+AHEAD = 8  # items of one run that may be read before the device takes them
+_SLICE = 0.1  # seconds between two looks whether to stop
+
+
+def _never() -> bool:
+    return False
+
+
+class Call(Generic[Result]):
+    """A single piece of work for the thread that owns the device.
+
+    Attributes:
+        future: its result.
+    """
+
+    def __init__(self, engine: Engine, line: Line, future: Future[Result]) -> None:
+        self.future = future
+        self._engine = engine
+        self._line = line
+
+    @property
+    def place(self) -> int:
+        """How many callers have their turn before it; 0 once it has begun."""
+        if self.future.running() or self.future.done():
+            return 0
+        return self._engine.place(self._line)
+
+    def withdraw(self) -> bool:
+        """Takes it back; false where it has begun."""
+        if not self.future.cancel():
+            return False
+        self._engine.forget(self._line)
+        return True
+
+
+class Engine:
+    """Runs items of many callers through their stages.
+
+    Args:
+        readers: threads that read.
+        writers: threads that write; None for one a processor.
+        bound: of the weights of all items between reading and writing; one item always passes.
+    """
+
+    def __init__(
+        self, *, readers: int = READERS, writers: int | None = None, bound: int = 64_000_000
+    ) -> None:
+        writers = writers or os.cpu_count() or 1
+        self._changed = threading.Condition()
+        self._gate = Gate(bound, self._changed)
+        self._rotation = Rotation()
+        self._unwritten: deque[tuple[Line, Item]] = deque()
+        self._readers, self._writers = readers, writers  # that are idle
+        self._computing = False
+        self._at_work = 0
+        self._closed = False
+        self._reading = ThreadPoolExecutor(readers, "icm-read")
+        self._device = ThreadPoolExecutor(1, "icm-device")
+        self._writing = ThreadPoolExecutor(writers, "icm-write")
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(
+        self,
+        stages: Stages[Job, Loaded, Predicted, Outcome],
+        jobs: Iterable[Job],
+        *,
+        client: str = "",
+        priority: int = 0,
+        ahead: int = AHEAD,
+        ordered: bool = True,
+        stop: Callable[[], bool] = _never,
+        pause: Callable[[], bool] = _never,
+    ) -> Iterator[Outcome]:
+        """Yields what became of each job.
+
+        Leaving the loop early, like `stop`, drops what has not begun.
+
+        Args:
+            stages: what to do.
+            jobs: taken by the caller's thread as they are needed.
+            client: whose they are; clients take turns at the device, item by item.
+            priority: higher ones go first.
+            ahead: items that may be read before the device takes them.
+            ordered: whether outcomes come in the order of the jobs, or each as soon as it is there.
+            stop: once it gives true nothing further begins: what is on the device or being written
+                is finished, what waits for either is dropped. Quick; called by several threads.
+            pause: while it gives true nothing further begins, and nothing is dropped; as `stop`.
+        """
+        line = Line(stages, client, priority, lambda: self._closed or stop(), pause)
+        with self._changed:
+            self._rotation.join(line)
+        source, more = iter(jobs), True
+        try:
+            while True:
+                while (item := self._taken(line, ordered=ordered)) is not None:
+                    if item.error is not None:
+                        raise item.error
+                    yield item.value
+                if more and not line.stop() and self._has_room(line, ahead):
+                    for job in source:
+                        self._add(line, Item(job))
+                        break
+                    else:
+                        more = False
+                elif not self._wait(line, ordered=ordered, more=more):
+                    return
+        finally:
+            self.forget(line)
+
+    def submit(
+        self, work: Callable[[], Result], *, client: str = "", priority: int = 0
+    ) -> Call[Result]:
+        """Lets the thread that owns the device do something between two items.
+
+        Args:
+            work: what to do; what it raises belongs to the future.
+            client: whose turn it takes.
+            priority: higher ones go first.
+        """
+        future: Future[Result] = Future()
+        stages = Stages[Any, Any, Any, None](
+            read=lambda job: job,
+            weight=lambda job: 0,
+            same_pass=lambda first, second: False,
+            most=lambda: 1,
+            predict=lambda group: [_called(work, future)],
+            write=lambda item: None,
+        )
+        line = Line(stages, client, priority, lambda: self._closed, _never, single=True)
+        with self._changed:
+            closed = self._closed
+            if not closed:
+                self._rotation.join(line)
+                self._add(line, Item(future, State.READ))
+        if closed:
+            future.cancel()
+        return Call(self, line, future)
+
+    def place(self, line: Line) -> int:
+        """How many lines have their turn before this one."""
+        with self._changed:
+            return self._rotation.place(line)
+
+    def forget(self, line: Line) -> None:
+        """Drops what of a line has not begun."""
+        with self._changed:
+            self._drop(line)
+            self._rotation.leave(line)
+            self._dispatch()
+            self._changed.notify_all()
+
+    def close(self, *, wait: bool = True) -> None:
+        """Drops what has not begun its stage, and ends the threads.
+
+        Args:
+            wait: for what they have at hand.
+        """
+        with self._changed:
+            self._closed = True
+            lines = list(self._rotation)
+            calls = [item.job for line in lines if line.single for item in line.items]
+            for line in lines:
+                self._drop(line)
+                self._rotation.leave(line)
+            self._changed.notify_all()
+        for future in calls:  # not with the lock held: others may be told
+            future.cancel()
+        for threads in (self._reading, self._device, self._writing):
+            threads.shutdown(wait=wait)
+
+    def ended(self, seconds: float) -> bool:
+        """Whether nothing is at work, or will be in time; only after `close`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._at_work == 0, max(0.0, seconds))
+
+    def _add(self, line: Line, item: Item) -> None:
+        with self._changed:
+            line.add(item)
+            self._dispatch()
+
+    def _has_room(self, line: Line, ahead: int) -> bool:
+        """Whether one more may be read ahead; passes that grow need more of them."""
+        with self._changed:
+            most = max(ahead, 2 * line.stages.most())
+            line.skip()
+            return len(line.uncomputed) < most and len(line.items) <= 2 * most
+
+    def _taken(self, line: Line, *, ordered: bool) -> Item | None:
+        with self._changed:
+            item = line.ended(ordered=ordered)
+            if item is not None:
+                line.items.remove(item)
+            return item
+
+    def _wait(self, line: Line, *, ordered: bool, more: bool) -> bool:
+        """Waits a little for something to happen; false where nothing can any more."""
+        with self._changed:
+            stopping = line.stop()
+            if stopping:
+                self._drop(line)
+            if line.ended(ordered=ordered) is not None:
+                return True
+            if all(item.state is State.DROPPED for item in line.items) and (stopping or not more):
+                return False
+            self._dispatch()  # a pause may have ended
+            self._changed.wait(_SLICE)
+            return True
+
+    def _drop(self, line: Line) -> None:
+        """Drops what of a line waits for its next stage."""
+        for item in line.items:
+            if item.state in (State.WAITING, State.READING, State.READ):
+                self._dropped(item)
+        line.unread.clear()
+        line.uncomputed.clear()
+        self._drop_unwritten(lambda each: each is line)
+
+    def _drop_unwritten(self, unwanted: Callable[[Line], bool]) -> None:
+        kept: deque[tuple[Line, Item]] = deque()
+        for line, item in self._unwritten:
+            if unwanted(line):
+                line.cut = True
+                self._dropped(item)
+            else:
+                kept.append((line, item))
+        self._unwritten = kept
+
+    def _dropped(self, item: Item) -> None:
+        self._gate.leave(item.weight)
+        item.state, item.value, item.weight = State.DROPPED, None, 0
+
+    def _ended(self, item: Item, outcome: object, error: BaseException | None = None) -> None:
+        self._gate.leave(item.weight)
+        item.state, item.value, item.weight, item.error = State.ENDED, outcome, 0, error
+        self._changed.notify_all()
+
+    def _dispatch(self) -> None:
+        """Gives idle threads what is ready; the lock is held."""
+        if self._closed:
+            return
+        try:
+            while self._readers and (found := self._next_unread()) is not None:
+                self._readers -= 1
+                self._submit(self._reading, self._read, *found, self._gate.ticket())
+            if not self._computing and (chosen := self._next_group()) is not None:
+                self._computing = True
+                self._submit(self._device, self._compute, *chosen)
+            while self._writers and self._unwritten:
+                self._writers -= 1
+                line, item = self._unwritten.popleft()
+                item.state = State.WRITING
+                self._submit(self._writing, self._write, line, item)
+        except RuntimeError:  # the interpreter is ending: its threads take nothing more
+            self._closed = True
+
+    def _submit(self, threads: ThreadPoolExecutor, work: Callable[..., None], *given: Any) -> None:
+        threads.submit(work, *given)
+        self._at_work += 1
+
+    def _next_unread(self) -> tuple[Line, Item] | None:
+        """Of the callers who may go first, the one with the least read ahead."""
+        lines = [line for line in self._rotation if line.unread and line.goes_on]
+        if not lines:
+            return None
+        line = min(
+            lines, key=lambda each: (-each.priority, len(each.uncomputed) - len(each.unread))
+        )
+        item = line.unread.popleft()
+        item.state = State.READING
+        return line, item
+
+    def _next_group(self) -> tuple[Line, list[Item]] | None:
+        for line in sorted(self._rotation, key=lambda each: -each.priority):
+            if line.goes_on and (group := line.group()):
+                for item in group:
+                    item.state = State.COMPUTING
+                return line, group
+        return None
+
+    def _read(self, line: Line, item: Item, ticket: int) -> None:
+        """Reads an item, and holds it back until there is room and all before it are in."""
+        loaded: Any = None
+        error: BaseException | None = None
+        weight = 0
+        try:
+            loaded = line.stages.read(item.job)
+            weight = 0 if isinstance(loaded, Final) else line.stages.weight(loaded)
+        except BaseException as raised:
+            error = raised
+        with self._changed:
+            self._gate.enter(ticket, weight, lambda: self._closed or item.state is State.DROPPED)
+            self._readers += 1
+            self._at_work -= 1
+            if item.state is State.DROPPED:
+                self._gate.leave(weight)
+            else:
+                item.weight = weight
+                if error is not None or isinstance(loaded, Final):
+                    self._ended(item, getattr(loaded, "outcome", None), error)
+                else:
+                    item.state, item.value = State.READ, loaded
+            line.skip()
+            self._dispatch()
+
+    def _compute(self, line: Line, group: list[Item]) -> None:
+        results: list[Any] = [Final(None)] * len(group)
+        error: BaseException | None = None
+        try:
+            found = line.stages.predict([item.value for item in group])
+            results = [result for _, result in zip(group, found, strict=True)]
+        except BaseException as raised:
+            error = raised
+        with self._changed:
+            self._computing = False
+            self._at_work -= 1
+            self._rotation.served(line)
+            if line.single:
+                self._rotation.leave(line)
+            self._drop_unwritten(lambda each: each.stop())
+            for item, result in zip(group, results, strict=True):
+                if isinstance(result, Final):
+                    self._ended(item, result.outcome, error)
+                elif line.cut or self._closed:  # what is finished after a stop is without gaps
+                    self._dropped(item)
+                else:
+                    item.state, item.value = State.COMPUTED, result
+                    self._unwritten.append((line, item))
+            self._dispatch()
+            self._changed.notify_all()
+
+    def _write(self, line: Line, item: Item) -> None:
+        outcome: Any = None
+        error: BaseException | None = None
+        try:
+            outcome = line.stages.write(item.value)
+        except BaseException as raised:
+            error = raised
+        with self._changed:
+            self._writers += 1
+            self._at_work -= 1
+            self._ended(item, outcome, error)
+            self._drop_unwritten(lambda each: each.stop())
+            self._dispatch()
+
+
+def _called(work: Callable[[], Result], future: Future[Result]) -> Final[None]:
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+    return Final(None)

@@ -1,0 +1,46 @@
+"""A bound on what is decoded at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+class Gate:
+    """Lets items in, in the order of their tickets, while their weights stay within a bound.
+
+    One item always passes, however heavy; one without weight takes no room.
+
+    Args:
+        bound: of the sum of weights.
+        changed: guards it, and is notified when somebody may enter.
+    """
+
+    def __init__(self, bound: int, changed: threading.Condition) -> None:
+        self._bound = bound
+        self._changed = changed
+        self._inside = 0
+        self._issued = 0
+        self._outside: set[int] = set()
+
+    def ticket(self) -> int:
+        """A place in the order; the lock is held."""
+        self._issued += 1
+        self._outside.add(self._issued)
+        return self._issued
+
+    def enter(self, ticket: int, weight: int, given_up: Callable[[], bool]) -> None:
+        """Waits for its turn and for room, or until it is given up; the lock is held."""
+        self._changed.wait_for(lambda: given_up() or self._may_enter(ticket, weight))
+        self._outside.discard(ticket)
+        self._inside += weight
+        self._changed.notify_all()
+
+    def leave(self, weight: int) -> None:
+        """Makes room; the lock is held."""
+        self._inside -= weight
+        self._changed.notify_all()
+
+    def _may_enter(self, ticket: int, weight: int) -> bool:
+        fits = weight == 0 or self._inside == 0 or self._inside + weight <= self._bound
+        return fits and ticket == min(self._outside)

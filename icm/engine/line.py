@@ -1,0 +1,163 @@
+"""A caller's work in an engine, item by item, and whose turn it is."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from icm.engine.stages import Stages
+
+
+class State(Enum):
+    """How far an item is."""
+
+    WAITING = auto()
+    READING = auto()
+    READ = auto()
+    COMPUTING = auto()
+    COMPUTED = auto()
+    WRITING = auto()
+    ENDED = auto()
+    DROPPED = auto()
+
+
+@dataclass(eq=False)
+class Item:
+    """One thing to do.
+
+    Attributes:
+        job: what the caller gave.
+        state: how far it is.
+        value: what the last stage made of it; the outcome once it has ended.
+        weight: its share of the engine's bound.
+        error: what a stage raised, which is the caller's to handle.
+    """
+
+    job: Any
+    state: State = State.WAITING
+    value: Any = None
+    weight: int = 0
+    error: BaseException | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is done with it."""
+        return self.state in (State.ENDED, State.DROPPED)
+
+
+@dataclass(eq=False)
+class Line:
+    """Work of one caller; the engine's lock guards it.
+
+    Attributes:
+        stages: what is done with its items.
+        client: lines of one client share its turns.
+        priority: higher ones go first.
+        stop: once it gives true nothing further of it begins; quick.
+        items: those whose outcomes the caller has not had, in order.
+        unread: of them those whose reading has not begun.
+        uncomputed: of them those that the device has not begun, in order.
+        pause: while it gives true nothing further of it begins; quick.
+        single: whether it leaves by itself, when the device is done with it.
+        cut: whether something of it was dropped before it was written.
+    """
+
+    stages: Stages[Any, Any, Any, Any]
+    client: str
+    priority: int
+    stop: Callable[[], bool]
+    pause: Callable[[], bool]
+    single: bool = False
+    items: deque[Item] = field(default_factory=deque)
+    unread: deque[Item] = field(default_factory=deque)
+    uncomputed: deque[Item] = field(default_factory=deque)
+    cut: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more of it may begin now."""
+        return not self.stop() and not self.pause()
+
+    def add(self, item: Item) -> None:
+        """One more, behind the others; one that is not waiting needs no reading."""
+        self.items.append(item)
+        self.uncomputed.append(item)
+        if item.state is State.WAITING:
+            self.unread.append(item)
+
+    def skip(self) -> None:
+        """Passes over what came to its end without the device."""
+        while self.uncomputed and self.uncomputed[0].over:
+            self.uncomputed.popleft()
+
+    def group(self) -> list[Item]:
+        """The next item and those that are ready to share its pass; none while it is being read.
+
+        Waiting for more would let the device idle, and could wait for ever where the engine's bound
+        is used up by this very group.
+        """
+        self.skip()
+        if not self.uncomputed or self.uncomputed[0].state is not State.READ:
+            return []
+        stages, most = self.stages, self.stages.most()
+        group = [self.uncomputed.popleft()]
+        while self.uncomputed and len(group) < most:
+            following = self.uncomputed[0]
+            if following.over:
+                self.uncomputed.popleft()
+                continue
+            ready = following.state is State.READ
+            if not ready or not stages.same_pass(group[0].value, following.value):
+                break
+            group.append(self.uncomputed.popleft())
+        return group
+
+    def ended(self, *, ordered: bool) -> Item | None:
+        """An item that has ended; the foremost alone where order matters."""
+        while self.items and self.items[0].state is State.DROPPED:
+            self.items.popleft()
+        candidates = itertools.islice(self.items, 1) if ordered else self.items
+        return next((item for item in candidates if item.state is State.ENDED), None)
+
+
+class Rotation:
+    """Whose turn it is: clients take turns, and so do the lines of each client."""
+
+    def __init__(self) -> None:
+        self._clients: OrderedDict[str, deque[Line]] = OrderedDict()
+
+    def join(self, line: Line) -> None:
+        """One more line, behind those that are here."""
+        self._clients.setdefault(line.client, deque()).append(line)
+
+    def leave(self, line: Line) -> None:
+        """A line has come to its end."""
+        lines = self._clients.get(line.client, deque())
+        if line in lines:
+            lines.remove(line)
+            if not lines:
+                del self._clients[line.client]
+
+    def served(self, line: Line) -> None:
+        """A line has had its turn."""
+        lines = self._clients.get(line.client)
+        if lines and line in lines:
+            self._clients.move_to_end(line.client)
+            lines.remove(line)
+            lines.append(line)
+
+    def place(self, line: Line) -> int:
+        """How many lines have their turn before this one; 0 for one that is not here."""
+        for before, lines in enumerate(self._clients.values()):
+            if line in lines:
+                return before + lines.index(line)
+        return 0
+
+    def __iter__(self) -> Iterator[Line]:
+        """All lines, in the order of their turns."""
+        for lines in tuple(self._clients.values()):
+            yield from tuple(lines)

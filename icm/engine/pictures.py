@@ -1,0 +1,165 @@
+"""Pictures through an engine: what a caller says of each, and what the model does in between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from icm.config.results import Absent
+from icm.engine.contract import LoadedModel
+from icm.engine.memory import Freed
+from icm.engine.passes import Passes
+from icm.engine.stages import Final, Stages
+from icm.errors import IcmError
+from icm.images import Picture
+from icm.results import Computed, Matte, Reference
+
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+Seconds = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Steps(Generic[Job, Outcome]):
+    """A caller's part of the work on each picture.
+
+    A job may be anything; each step is given the same object, so it may collect what later steps
+    need. What `read`, `reference` and `write` raise goes to `failed`; what `failed` raises ends the
+    run and comes out of it.
+
+    Attributes:
+        read: decodes the target; called by several threads. A `Final` where nothing is to be done.
+        reference: of a job; called by the thread that owns the device.
+        write: takes the matte, and how long reading, the device and finishing took; called by
+            several threads.
+        failed: takes what went wrong; called by any thread.
+        begun: told that the device takes a job; called by the thread that owns it; raises nothing.
+        alike: whether two jobs have the same reference, so that they may share a pass; quick.
+    """
+
+    read: Callable[[Job], Picture | Final[Outcome]]
+    reference: Callable[[Job], Reference]
+    write: Callable[[Job, Matte, Seconds], Outcome]
+    failed: Callable[[Job, Exception], Outcome]
+    begun: Callable[[Job], None] = lambda job: None
+    alike: Callable[[Job, Job], bool] = lambda first, second: True
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    job: Any
+    picture: Picture
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    loaded: _Loaded
+    computed: Computed
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Pictures(Generic[Job, Outcome]):
+    """The work of one run on its pictures, as an engine's stages.
+
+    Attributes:
+        stages: for `Engine.run` or a `Flow`.
+        device_seconds: how long the device has been at work.
+    """
+
+    def __init__(
+        self,
+        matting: LoadedModel,
+        steps: Steps[Job, Outcome],
+        *,
+        batch: int | None = None,
+        absent: Absent | None = None,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Makes ready.
+
+        Args:
+            matting: the model.
+            steps: the caller's part.
+            batch: pictures in one pass on a GPU at most; None for the configured number.
+            absent: what becomes of pictures that the object may be missing from; None for as
+                configured.
+            around: entered for each pass of the device, as to watch it.
+        """
+        self._matting = matting
+        self._steps = steps
+        self._absent = absent
+        self._around = around
+        self._passes = Passes(matting, batch)
+        self._freed = Freed()
+        self.device_seconds = 0.0
+        self.stages = Stages(
+            read=self._read,
+            weight=lambda loaded: loaded.picture.size[0] * loaded.picture.size[1],
+            same_pass=self._same_pass,
+            most=lambda: self._passes.most,
+            predict=self._compute,
+            write=self._write,
+        )
+
+    def _read(self, job: Job) -> _Loaded | Final[Outcome]:
+        started = time.monotonic()
+        try:
+            picture = self._steps.read(job)
+        except Exception as error:  # whatever one target does, the others go on
+            return Final(self._steps.failed(job, error))
+        if isinstance(picture, Final):
+            return picture
+        return _Loaded(job, picture, {"read": _since(started)})
+
+    def _same_pass(self, first: _Loaded, second: _Loaded) -> bool:
+        sizes = {self._matting.input_size(each.picture) for each in (first, second)}
+        return len(sizes) == 1 and self._steps.alike(first.job, second.job)
+
+    def _compute(self, group: Sequence[_Loaded]) -> list[_Predicted | Final[Outcome]]:
+        started = time.monotonic()
+        for each in group:
+            self._steps.begun(each.job)
+        try:
+            with self._around():
+                computed = self._computed(group)
+        except Exception as error:  # as in _read
+            self.device_seconds += time.monotonic() - started
+            if len(group) > 1 and not isinstance(error, IcmError):  # which one was it?
+                return [result for each in group for result in self._compute([each])]
+            return [Final(self._steps.failed(each.job, error)) for each in group]
+        spent = time.monotonic() - started
+        self.device_seconds += spent
+        seconds = round(spent / len(group), 4)
+        return [
+            _Predicted(loaded, each, {**loaded.seconds, "device": seconds})
+            for loaded, each in zip(group, computed, strict=True)
+        ]
+
+    def _computed(self, group: Sequence[_Loaded]) -> list[Computed]:
+        reference = self._steps.reference(group[0].job)
+        pictures = [each.picture for each in group]
+        predictions = self._passes.predict(pictures, reference)
+        return [
+            self._matting.refine(picture, prediction, self._absent)
+            for picture, prediction in zip(pictures, predictions, strict=True)
+        ]
+
+    def _write(self, predicted: _Predicted) -> Outcome:
+        job, picture = predicted.loaded.job, predicted.loaded.picture
+        try:
+            started = time.monotonic()
+            matte = self._matting.finish(picture, predicted.computed, self._absent)
+            seconds = {**predicted.seconds, "finish": _since(started)}
+            return self._steps.write(job, matte, seconds)
+        except Exception as error:  # as in _read
+            return self._steps.failed(job, error)
+        finally:
+            self._freed.one_more()
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 4)

@@ -1,0 +1,40 @@
+"""What an engine does with each item of a run: read, compute, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Job = TypeVar("Job")
+Loaded = TypeVar("Loaded")
+Predicted = TypeVar("Predicted")
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True)
+class Final(Generic[Outcome]):
+    """What a stage returns for an item that goes no further."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Stages(Generic[Job, Loaded, Predicted, Outcome]):
+    """What each stage does; none of them raises for an item that fails.
+
+    Attributes:
+        read: called by several threads.
+        weight: how much of the bound an item takes from its reading to the end of its writing.
+        same_pass: whether two items may share a pass of the device; quick.
+        most: how many items a pass may have now; quick.
+        predict: called by the thread that owns the device, with items of the same pass.
+        write: called by several threads.
+    """
+
+    read: Callable[[Job], Loaded | Final[Outcome]]
+    weight: Callable[[Loaded], int]
+    same_pass: Callable[[Loaded, Loaded], bool]
+    most: Callable[[], int]
+    predict: Callable[[Sequence[Loaded]], Sequence[Predicted | Final[Outcome]]]
+    write: Callable[[Predicted], Outcome]

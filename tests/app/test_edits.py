@@ -1,0 +1,110 @@
+"""Strokes and adjustments on finished results: from what the run found, undone by leaving out."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.edits import Edit, apply, apply_to_all, current, edit_of
+from app.results import write_results
+from app.visitor import Target
+from icm import Adjustment, InputError
+from tests.app.fakes import FakeMatting
+from tests.app.pictures import disc, encoded
+
+ERASE = {"points": [[48, 40], [50, 42]], "keep": False, "width": 12, "exact": True}
+KEEP = {"points": [[100, 70]], "keep": True, "width": 12, "exact": True}
+
+
+@pytest.fixture
+def finished(visitor):
+    """A visitor with two finished pictures."""
+    for name in ("a.png", "b.png"):
+        key, folder = visitor.new_folder("t")
+        path = folder / "picture"
+        path.write_bytes(encoded(disc()))
+        matte = FakeMatting()(path, None)
+        write_results(matte, folder)
+        visitor.targets.append(
+            Target(key, PurePath(name), path, matte.picture.size, "done", results=folder)
+        )
+    return visitor
+
+
+def _alpha(target: Target) -> np.ndarray:
+    return np.asarray(Image.open(target.path.parent / "full.alpha.png"))
+
+
+def test_a_stroke_changes_the_result_and_leaving_it_out_brings_it_back(finished) -> None:
+    target, other = finished.targets
+    before = _alpha(target)
+    version = apply(finished, target.key, edit_of({"strokes": [ERASE]}))
+    assert version == target.version == 1
+    assert before[40, 48] == 255 and _alpha(target)[40, 48] == 0
+    assert Image.open(target.path.parent / "cutout.webp").getpixel((48, 40))[3] < 30
+    np.testing.assert_array_equal(_alpha(other), before)
+    apply(finished, target.key, Edit())
+    np.testing.assert_array_equal(_alpha(target), before)
+
+
+def test_strokes_one_by_one_are_the_strokes_at_once(finished) -> None:
+    first, second = finished.targets
+    apply(finished, first.key, edit_of({"strokes": [ERASE]}))
+    apply(finished, first.key, edit_of({"strokes": [ERASE, KEEP]}))
+    apply(finished, second.key, edit_of({"strokes": [ERASE, KEEP]}))
+    np.testing.assert_array_equal(_alpha(first), _alpha(second))
+    assert current(first.path.parent) == edit_of({"strokes": [ERASE, KEEP]})
+
+
+def test_an_adjustment_comes_after_the_strokes_and_does_not_add_up(finished) -> None:
+    target = finished.targets[0]
+    before = int(_alpha(target).astype(int).sum())
+    for _ in range(2):
+        apply(finished, target.key, edit_of({"adjustment": {"edge_shift": -3}}))
+    once = int(_alpha(target).astype(int).sum())
+    assert 0.6 * before < once < 0.85 * before
+    apply(finished, target.key, Edit())
+    assert int(_alpha(target).astype(int).sum()) == before
+
+
+def test_an_adjustment_for_all_keeps_the_strokes_of_each(finished) -> None:
+    first, second = finished.targets
+    apply(finished, first.key, edit_of({"strokes": [ERASE]}))
+    assert apply_to_all(finished, Adjustment(feather=6)) == 2
+    assert _alpha(first)[40, 48] < _alpha(second)[40, 48] == 255
+    assert current(first.path.parent).strokes and not current(second.path.parent).strokes
+    assert current(second.path.parent).adjustment.feather == 6
+
+
+def test_another_run_forgets_the_edit(finished) -> None:
+    target = finished.targets[0]
+    apply(finished, target.key, edit_of({"strokes": [ERASE]}))
+    write_results(FakeMatting()(target.path, None), target.path.parent)
+    assert current(target.path.parent) == Edit()
+
+
+def test_a_picture_that_is_not_finished_is_refused(finished) -> None:
+    target = finished.targets[0]
+    target.state = "working"
+    with pytest.raises(InputError, match="not cut out yet"):
+        apply(finished, target.key, Edit())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        {"strokes": [{"points": [], "keep": True, "width": 5}]},
+        {"strokes": [{"points": [["x", 1]], "keep": True, "width": 5}]},
+        {"strokes": [{"points": [[1, 1]] * 5000, "keep": True, "width": 5}]},
+        {"strokes": [KEEP] * 201},
+        {"adjustment": {"feather": -1}},
+        {"adjustment": {"blur": 1}},
+    ],
+)
+def test_what_a_browser_should_not_send_is_refused(values) -> None:
+    with pytest.raises(InputError):
+        edit_of(values)

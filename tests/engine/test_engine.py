@@ -1,0 +1,208 @@
+"""One engine, many callers: turns, priorities, pauses, order, and failures that stay alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from icm.engine import Engine, Final
+from icm.engine.stages import Stages
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    with Engine(readers=2, writers=2, bound=1000) as made:
+        yield made
+
+
+class Device:
+    """Stages over words that note what the device did; it begins with `open`."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.read: list[str] = []
+        self.open = threading.Event()
+        self.busy = threading.Event()
+
+    def stages(self, most: int = 1) -> Stages[str, str, str, str]:
+        return Stages(
+            read=self._read,
+            weight=lambda loaded: 1,
+            same_pass=lambda first, second: True,
+            most=lambda: most,
+            predict=self._predict,
+            write=str.upper,
+        )
+
+    def _read(self, job: str) -> str | Final[str]:
+        self.read.append(job)
+        return job
+
+    def _predict(self, group: Sequence[str]) -> Sequence[str | Final[str]]:
+        self.busy.set()
+        assert self.open.wait(20)
+        self.done += group
+        return group
+
+
+@pytest.fixture
+def device() -> Iterator[Device]:
+    made = Device()
+    yield made
+    made.open.set()
+
+
+def _later(work: Callable[[], list[str]]) -> Future[list[str]]:
+    """On a thread of its own, which is the caller's."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(work)
+    pool.shutdown(wait=False)
+    return future
+
+
+def _until(happened: Callable[[], bool]) -> None:
+    tick = threading.Event()
+    for _ in range(2000):
+        if happened():
+            return
+        tick.wait(0.01)
+    raise AssertionError("waited in vain")
+
+
+def _names(client: str, count: int) -> list[str]:
+    return [f"{client}{number}" for number in range(count)]
+
+
+def test_a_client_with_three_does_not_wait_for_another_s_thirty_nine(
+    engine: Engine, device: Device
+) -> None:
+    many = _later(lambda: list(engine.run(device.stages(), _names("a", 39), client="a")))
+    assert device.busy.wait(20)
+    few = _later(lambda: list(engine.run(device.stages(), _names("b", 3), client="b")))
+    _until(lambda: "b1" in device.read)  # so the first one is ready
+    device.open.set()
+    assert few.result(20) == ["B0", "B1", "B2"]
+    assert many.result(20) == [name.upper() for name in _names("a", 39)]
+    assert device.done.index("b2") < 10
+    assert [each for each in device.done if each[0] == "a"] == _names("a", 39)
+
+
+def test_lines_of_one_client_share_its_turns(engine: Engine, device: Device) -> None:
+    runs = [_later(lambda: list(engine.run(device.stages(), _names("a", 20), client="a")))]
+    assert device.busy.wait(20)
+    runs += [_later(lambda: list(engine.run(device.stages(), _names("A", 20), client="a")))]
+    runs += [_later(lambda: list(engine.run(device.stages(), _names("b", 8), client="b")))]
+    _until(lambda: "b1" in device.read and "A1" in device.read)
+    device.open.set()
+    for run in runs:
+        run.result(20)
+    until_b_is_done = device.done[: device.done.index("b7")]
+    assert len(until_b_is_done) < 24  # not two of the other client's for each of its own
+    assert 2 < sum(name[0] == "A" for name in until_b_is_done) < 12
+
+
+def test_what_has_priority_goes_first(engine: Engine, device: Device) -> None:
+    many = _later(lambda: list(engine.run(device.stages(), _names("a", 9), client="a")))
+    assert device.busy.wait(20)
+    calls = [engine.submit(lambda: device.done.append("low"), client="b")]
+    calls += [engine.submit(lambda: device.done.append("high"), client="c", priority=1)]
+    device.open.set()
+    many.result(20)
+    assert [call.future.result(20) for call in calls] == [None, None]
+    assert device.done[:3] == ["a0", "high", "low"]
+
+
+def test_places_withdrawal_and_what_a_call_raises(engine: Engine, device: Device) -> None:
+    many = _later(lambda: list(engine.run(device.stages(), _names("a", 2), client="a")))
+    assert device.busy.wait(20)
+    calls = [engine.submit(lambda: 1 // 0, client=name) for name in "bcd"]
+    assert [call.place for call in calls] == [1, 2, 3]
+    assert calls[1].withdraw()
+    assert calls[2].place == 2
+    device.open.set()
+    assert isinstance(calls[0].future.exception(20), ZeroDivisionError)
+    assert calls[1].future.cancelled()
+    assert many.result(20) == ["A0", "A1"]
+    assert not calls[0].withdraw()
+
+
+def test_a_paused_run_begins_nothing_and_goes_on(engine: Engine, device: Device) -> None:
+    paused = threading.Event()
+    device.open.set()
+    run = engine.run(device.stages(), _names("a", 30), ahead=2, pause=paused.is_set)
+    assert next(run) == "A0"
+    paused.set()
+    _until(lambda: engine.submit(lambda: True).future.result(20))  # what was begun has ended
+    seen = list(device.done)
+    assert engine.submit(lambda: "others go on", client="b").future.result(20)
+    assert device.done == seen
+    paused.clear()
+    assert list(run) == [name.upper() for name in _names("a", 30)[1:]]
+
+
+def test_what_is_left_is_dropped_before_it_is_dispatched(engine: Engine, device: Device) -> None:
+    """As when a visitor leaves: the one on the device is finished, none of the others begins."""
+    left = threading.Event()
+    many = _later(lambda: list(engine.run(device.stages(), _names("a", 39), stop=left.is_set)))
+    assert device.busy.wait(20)
+    left.set()
+    device.open.set()
+    assert many.result(20) == ["A0"]
+    assert device.done == ["a0"]
+
+
+def test_outcomes_come_as_they_are_there_where_order_does_not_matter(engine: Engine) -> None:
+    last = threading.Event()
+
+    def write(job: str) -> str:
+        if job == "slow":
+            assert last.wait(20)
+        return job
+
+    stages: Stages[str, str, str, str] = Stages(
+        read=lambda job: job,
+        weight=lambda loaded: 1,
+        same_pass=lambda first, second: False,
+        most=lambda: 1,
+        predict=list,
+        write=write,
+    )
+    outcomes = []
+    for outcome in engine.run(stages, ["slow", "quick", "quicker"], ordered=False):
+        outcomes.append(outcome)
+        if len(outcomes) == 2:
+            last.set()
+    assert sorted(outcomes[:2]) == ["quick", "quicker"]
+    assert outcomes[2] == "slow"
+
+
+def test_what_a_caller_breaks_is_the_caller_s_alone(engine: Engine, device: Device) -> None:
+    def broken(job: str) -> str | Final[str]:
+        raise RuntimeError("broken")
+
+    device.open.set()
+    stages = device.stages()
+    device._read = broken  # type: ignore[method-assign]  # instrumented
+    with pytest.raises(RuntimeError, match="broken"):
+        list(engine.run(device.stages(), _names("a", 20), client="a"))
+    assert list(engine.run(stages, _names("b", 3), client="b")) == ["B0", "B1", "B2"]
+
+
+def test_a_closed_engine_ends_its_runs_and_takes_no_more(device: Device) -> None:
+    engine = Engine()
+    many = _later(lambda: list(engine.run(device.stages(), _names("a", 39))))
+    assert device.busy.wait(20)
+    call = engine.submit(lambda: 1)
+    engine.close(wait=False)
+    assert call.future.cancelled()
+    assert not engine.ended(0.05)
+    device.open.set()
+    assert many.result(20) == []
+    assert device.done == ["a0"]
+    assert engine.ended(20)
+    assert engine.submit(lambda: 1).future.cancelled()

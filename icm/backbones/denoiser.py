@@ -136,6 +136,9 @@ class SmallBackbone(nn.Module):
             if isinstance(module, Attention):
                 module.set_processor(MapAttention())
         self.schedule = DDPMScheduler(prediction_type="v_prediction")
+        # As the schedule's `add_noise` has them, which moves a table of all time-steps to a GPU.
+        kept = self.schedule.alphas_cumprod[timestep]
+        self._signal, self._spread = float(kept**0.5), float((1 - kept) ** 0.5)
 
     @property
     def map_channels(self) -> tuple[int, ...]:
@@ -178,7 +181,7 @@ class SmallBackbone(nn.Module):
         time_b = torch.full(
             (image_b3hw.shape[0],), self.timestep, dtype=torch.long, device=image_b3hw.device
         )
-        noisy_bchw = self.schedule.add_noise(image_b3hw * 2 - 1, noise_b3hw, time_b)
+        noisy_bchw = self._signal * (image_b3hw * 2 - 1) + self._spread * noise_b3hw
         recorder = Recorder() if attention else None
         maps = self._decode(noisy_bchw, time_b, recorder)
         grids = [(m.shape[-2], m.shape[-1]) for m in maps[:2]]

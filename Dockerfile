@@ -1,6 +1,7 @@
 # The web page by default, any other command as easily:
 #   docker build -t icm .                                  (CPU)
 #   docker build -t icm:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
+#   docker build -t icm:ray --build-arg EXTRAS=heic,ray .  (a node of a Ray cluster, docs/cluster.md)
 #   docker run -p 7860:7860 icm
 #   docker run --gpus all -v "$PWD:/data" icm:gpu batch in --reference ref.jpg --mask mask.png -o out
 # BASE may be any Debian or Ubuntu with Python 3.11 or newer to be had, nvidia/cuda:12.8.1-base-ubuntu24.04
@@ -34,7 +35,9 @@ RUN python -m pip install pip==26.3
 RUN pip install --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} \
         "$(grep '^torch==' constraints.txt)"
 COPY pyproject.toml .
-RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['heic'], sep='\n')" > requirements.txt \
+# Optional packages, by their names in pyproject.toml: heic, or heic,ray for the nodes of a cluster.
+ARG EXTRAS=heic
+RUN python -c "import os, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *(line for extra in os.environ['EXTRAS'].split(',') for line in p['optional-dependencies'][extra]), sep='\n')" > requirements.txt \
     && pip install --constraint constraints.txt --requirement requirements.txt
 
 FROM dependencies AS program

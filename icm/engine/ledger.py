@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -97,6 +97,24 @@ class Entry(_Record):
         """Hash of what a result depends on, written or withheld; None where there is none."""
         record = self.outputs.get(kind)
         return self.withheld.get(kind) if record is None else record.settings
+
+
+class Entries(Protocol):
+    """Entries of targets, as a run reads and adds them; a `Ledger` is one."""
+
+    @property
+    def run(self) -> str:
+        """Identifier of the present run."""
+        ...
+
+    @property
+    def entries(self) -> Mapping[tuple[str, str], Entry]:
+        """The last entry of each target, by group and source."""
+        ...
+
+    def add(self, entry: Entry) -> None:
+        """Adds what became of a target."""
+        ...
 
 
 class Ledger:

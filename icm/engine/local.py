@@ -11,9 +11,9 @@ from typing import Literal
 from icm.config.results import SAVE_KINDS
 from icm.engine.flow import Flow
 from icm.engine.jobs import Job
-from icm.engine.ledger import Entry, Ledger, OutputRecord, now
+from icm.engine.ledger import Entries, Entry, OutputRecord, now
 from icm.engine.pictures import Pictures, Seconds, Steps
-from icm.engine.plan import Examined, Plan, content_hash
+from icm.engine.plan import Examined, Examiner, content_hash
 from icm.engine.request import Request
 from icm.engine.signals import Stop
 from icm.engine.stages import Final
@@ -61,7 +61,7 @@ class _Work:
 class LocalRun:
     """Does jobs of a request, into one folder."""
 
-    def __init__(self, request: Request, ledger: Ledger, plan: Plan) -> None:
+    def __init__(self, request: Request, ledger: Entries, plan: Examiner) -> None:
         """Makes ready; pictures are read by `run`.
 
         Args:

@@ -69,6 +69,23 @@ def settings_hashes(
     }
 
 
+class Examiner(Protocol):
+    """Says what of a job is to be done; a `Plan` is one."""
+
+    @property
+    def folder(self) -> Path:
+        """Where results are written."""
+        ...
+
+    def settings(self, group: str) -> dict[str, str]:
+        """See `Plan.settings`."""
+        ...
+
+    def examine(self, job: Job) -> Examined:
+        """See `Plan.examine`."""
+        ...
+
+
 class Plan:
     """What is wanted of the jobs of some groups, and what of it is there already.
 

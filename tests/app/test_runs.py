@@ -152,15 +152,15 @@ def doubtful(ready):
     return ready
 
 
-def test_a_doubtful_picture_is_shown_with_its_matte_and_comes_first(
-    doubtful, device, matting
-) -> None:
+def test_a_doubtful_picture_is_shown_with_its_matte_in_its_place(doubtful, device, matting) -> None:
     runs.start(doubtful, device, FakeModels(matting))
     until(lambda: finished(doubtful))
     assert states(doubtful) == ["done", "done", "absent"]
     folder = doubtful.targets[2].results
     assert Image.open(folder / "full.alpha.png").getextrema() == (0, 255)
-    assert [view["name"] for view in tray_view(doubtful)["targets"]] == ["2.png", "0.png", "1.png"]
+    cards = tray_view(doubtful)["targets"]
+    assert [view["name"] for view in cards] == ["0.png", "1.png", "2.png"]
+    assert [view["state"] for view in cards] == ["done", "done", "absent"]
     doubtful.chosen_target = doubtful.targets[2].key
     shown = viewer_view(doubtful)["result"]
     assert (shown["name"], shown["present"], shown["confidence"]) == ("2.png", False, 0.1)

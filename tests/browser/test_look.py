@@ -22,7 +22,7 @@ def test_page_is_accessible_and_fits(visit, scheme, device, width) -> None:
     findings = _serious(page, "empty")
     finish_example(page)
     page.get_by_role("button", name="Which model does it").click()
-    page.get_by_text("Ready to use").or_(page.get_by_text("Not on this machine")).wait_for()
+    page.get_by_text("Ready to use").or_(page.get_by_text("Not installed")).wait_for()
     page.screenshot(path=shots / "2-done.png", full_page=True)
     findings += _serious(page, "done")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

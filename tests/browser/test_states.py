@@ -122,9 +122,9 @@ def test_a_wrong_reference_can_be_removed_and_an_unmarked_one_is_ignored(done) -
     add_photo(page, "second.png", encoded(disc(200, 200)))
     page.get_by_text("not marked: ignored").wait_for()
     page.get_by_text("Ignored until something is marked on it: second.png.").wait_for()
-    page.get_by_role("button", name="Remove second.png").click()
+    page.locator("#easel").get_by_role("button", name="Remove second.png").click()
     page.get_by_text("not marked: ignored").wait_for(state="detached")
-    page.get_by_role("button", name="Remove photo.png").click()
+    page.locator("#easel").get_by_role("button", name="Remove photo.png").click()
     page.get_by_text("Drop a photo of the object here").wait_for()
     for _ in range(3):
         page.locator("#again button, button#again").first.click()

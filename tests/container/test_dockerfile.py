@@ -60,9 +60,11 @@ def _ordinary(torch: str) -> dict[str, Package]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("flavour", ["cpu", "cu130"])
+@pytest.mark.parametrize(
+    ("flavour", "extras"), [("cpu", "heic"), ("cu130", "heic"), ("cpu", "heic,ray")]
+)
 def test_the_documented_build_resolves_where_torchs_index_has_little_else(
-    tmp_path: Path, flavour: str
+    tmp_path: Path, flavour: str, extras: str
 ) -> None:
     """PyTorch's index has torch, and of what torch needs a few other versions than are pinned."""
     torch = _pins()["torch"]
@@ -86,6 +88,7 @@ def test_the_documented_build_resolves_where_torchs_index_has_little_else(
             "HOME": str(tmp_path),
             "TORCH_INDEX": f"{indexes.url}/torch",
             "TORCH": "torch",
+            "EXTRAS": extras,
             "PIP_INDEX_URL": f"{indexes.url}/simple",
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_CACHE_DIR": "1",
@@ -115,6 +118,7 @@ def test_the_documented_build_resolves_where_torchs_index_has_little_else(
     pins = _pins()
     assert {n: v for n, v in found.items() if n in pins and n != "torch"}.items() <= pins.items()
     assert {"gradio", "diffusers", "pillow-heif"} <= set(found)
+    assert ({"ray", "pyarrow", "s3fs"} <= set(found)) == ("ray" in extras)
 
 
 def test_what_the_image_is_built_with_is_pinned() -> None:
@@ -134,7 +138,7 @@ def test_what_the_image_is_built_with_is_pinned() -> None:
     assert backend in _pins()
 
 
-@pytest.mark.parametrize("service", ["cpu", "gpu"])
+@pytest.mark.parametrize("service", ["cpu", "gpu", "ray-head", "ray-worker"])
 def test_compose_bounds_memory_and_the_temporary_file_system(service: str) -> None:
     values = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
     settings = values["services"][service]

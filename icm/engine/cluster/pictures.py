@@ -11,16 +11,15 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from icm.config.batch import BatchConfig
 from icm.engine.cluster.catalogue import Item
 from icm.engine.cluster.storage import Facts, Place
 from icm.engine.contract import LoadedModel
 from icm.engine.jobs import Group, Job
-from icm.engine.ledger import Entry, InputRecord, Ledger, OutputRecord
+from icm.engine.ledger import Entry, InputRecord, OutputRecord
 from icm.engine.local import LocalRun, Outcome
-from icm.engine.plan import Examined, Plan, stale_kinds
+from icm.engine.plan import Examined, stale_kinds
 from icm.engine.request import Request
 from icm.engine.signals import Stop
 from icm.errors import IcmError, InputError
@@ -60,32 +59,36 @@ class LotRun:
     ) -> None:
         self._matting = matting
         self._config = config
-        self._results = results
-        self._folder = folder
-        self._run = run
+        self._plan = _StorePlan(results, folder, config)
+        self._ledger = _LotLedger(run)
+        self._made: tuple[str, Reference | IcmError, LocalRun] | None = None
 
     def run(
         self, lot: Lot, reference: Reference | IcmError, stop: Stop
     ) -> Iterator[tuple[Outcome, Looked]]:
         """Yields what became of each target, and what was seen of it, in order, as it is done."""
-        entries = {
-            item.job.key: item.before.row.entry for item in lot.items if item.before is not None
-        }
-        plan = _StorePlan(lot, entries, self._results, self._folder, self._config)
-        ledger = _LotLedger(entries, self._run)
-
-        def make_reference(pairs: object) -> Reference:
-            del pairs
-            if isinstance(reference, IcmError):
-                raise reference
-            return reference
-
-        group = Group(lot.group, (), ())
-        request = Request(self._matting, make_reference, self._folder, (group,), self._config)
-        local = LocalRun(request, cast(Ledger, ledger), cast(Plan, plan))  # all that it uses
+        local = self._local_run(lot.group, reference)
+        self._ledger.begin(lot)
+        self._plan.begin(lot)
         jobs = [item.job for item in lot.items]
         for outcome in local.run(jobs, stop):
-            yield outcome, plan.looked.get(outcome.job.key, Looked())
+            yield outcome, self._plan.looked.get(outcome.job.key, Looked())
+
+    def _local_run(self, group: str, reference: Reference | IcmError) -> LocalRun:
+        """Of a group, kept for its next lot: it knows how many pictures the device takes."""
+        if self._made is None or self._made[0] != group or self._made[1] is not reference:
+
+            def make_reference(pairs: object) -> Reference:
+                del pairs
+                if isinstance(reference, IcmError):
+                    raise reference
+                return reference
+
+            groups = (Group(group, (), ()),)
+            folder = self._plan.folder
+            request = Request(self._matting, make_reference, folder, groups, self._config)
+            self._made = group, reference, LocalRun(request, self._ledger, self._plan)
+        return self._made[2]
 
 
 @dataclass(frozen=True)
@@ -104,32 +107,44 @@ class Looked:
 class _LotLedger:
     """What a lot knows of its targets; nothing is written."""
 
-    def __init__(self, entries: dict[tuple[str, str], Entry], run: str) -> None:
-        self.entries = entries
+    def __init__(self, run: str) -> None:
         self.run = run
+        self.entries: dict[tuple[str, str], Entry] = {}
+
+    def begin(self, lot: Lot) -> None:
+        """Forgets the lot before."""
+        self.entries = _entries(lot)
 
     def add(self, entry: Entry) -> None:
+        """Adds what became of a target."""
         self.entries[entry.group, entry.source] = entry
 
 
-class _StorePlan:
-    """Compares targets in a store with what earlier runs made of them."""
+def _entries(lot: Lot) -> dict[tuple[str, str], Entry]:
+    return {item.job.key: item.before.row.entry for item in lot.items if item.before is not None}
 
-    def __init__(
-        self,
-        lot: Lot,
-        entries: Mapping[tuple[str, str], Entry],
-        results: Place,
-        folder: Path,
-        config: BatchConfig,
-    ) -> None:
-        self.entries = entries
+
+class _StorePlan:
+    """Compares targets in a store with what earlier runs made of them.
+
+    Attributes:
+        folder: of this machine, where results are written first.
+        looked: what was seen of the lot's targets.
+    """
+
+    def __init__(self, results: Place, folder: Path, config: BatchConfig) -> None:
         self.folder = folder
         self.looked: dict[tuple[str, str], Looked] = {}
-        self._settings = dict(lot.settings)
-        self._items = {item.job.key: item for item in lot.items}
+        self._settings: dict[str, str] = {}
+        self._items: dict[tuple[str, str], Item] = {}
         self._kept = StoredResults(results)
         self._verify = config.verify
+
+    def begin(self, lot: Lot) -> None:
+        """Forgets the lot before."""
+        self.looked = {}
+        self._settings = dict(lot.settings)
+        self._items = {item.job.key: item for item in lot.items}
 
     def settings(self, group: str) -> dict[str, str]:
         """As `Plan.settings`."""
@@ -195,8 +210,8 @@ class StoredResults:
 
 def previewed(lot: Lot, results: Place, config: BatchConfig) -> list[tuple[Job, str]]:
     """Why each target would be done, or 'up to date'."""
-    entries = {item.job.key: item.before.row.entry for item in lot.items if item.before is not None}
-    plan = _StorePlan(lot, entries, results, Path(), config)
+    plan = _StorePlan(results, Path(), config)
+    plan.begin(lot)
 
     def reason(item: Item) -> str:
         try:

@@ -38,6 +38,7 @@ GUIDANCE_WIDTH = 32
 DILATIONS = (1, 2, 4, 8, 2, 1)
 STARTING_WEIGHTS = {"texture_odds": 0.5, "deep_odds": 1.0, "joint_odds": 0.5, "deep_ridge": 0.7}
 PRESENCE_WIDTH = 32
+PRESENCE_FLOOR = -1.0  # of the logit that the passes see, but in training: doubt, not a verdict
 CONTEXT = "context"  # beside the groups of guidance: the projected features
 
 
@@ -306,7 +307,8 @@ class EncoderNetwork(nn.Module):
     def _pass(self, start: EncoderStart, known_bn: Tensor) -> tuple[Tensor, Tensor]:
         """Change of the prior's logit, b n, and the trunk's features."""
         guidance, grid = start.guidance, start.grid
-        present_b = start.present_b.detach().clamp(-LOGIT_LIMIT, LOGIT_LIMIT) / 2
+        least = -LOGIT_LIMIT if self.training else PRESENCE_FLOOR
+        present_b = start.present_b.detach().clamp(least, LOGIT_LIMIT) / 2
         channels_bcn = torch.cat(
             [
                 guidance.channels_bcn,

@@ -82,7 +82,8 @@ def _pieces(alpha: Map) -> tuple[Labels, NDArray[np.float64]]:
     number = np.cumsum(faint) + count - 1
     labels = np.where(faint[region_of], number[region_of], labels)
     labels = np.asarray(np.where(visible > 0, labels, 0), np.int32)
-    weights = np.bincount(labels.ravel(), weights=alpha.ravel(), minlength=1)
+    sums = np.bincount(labels.ravel(), weights=alpha.ravel(), minlength=1)
+    weights = np.asarray(sums, np.float64)
     weights[0] = 0
     return labels, weights
 

@@ -121,7 +121,7 @@ def _likelihood(token_nc: Map, alpha: Map, mark: Region, *, keep: bool) -> Map:
     ours = (1 - SHARE_OF_SAME) * under + SHARE_OF_SAME * alike
     likely = ours / (ours + CAUTION * others)
     likely = np.maximum((likely - 0.5) * np.float32(SPREAD) + 0.5, 0).reshape(alpha.shape)
-    return np.minimum(likely / max(float(np.median(likely[mark])), 0.5), 1)
+    return np.asarray(np.minimum(likely / max(float(np.median(likely[mark])), 0.5), 1), np.float32)
 
 
 def _density(token_nc: Map, chosen: Region, most: int) -> Map:

@@ -6,7 +6,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,15 @@ class Machines:
         return str(self.cluster.address)
 
     def add(self) -> Any:
-        return self.cluster.add_node(num_cpus=1, object_store_memory=STORE)
+        return patiently(lambda: self.cluster.add_node(num_cpus=1, object_store_memory=STORE))
+
+
+def patiently(start: Callable[[], Any]) -> Any:
+    """Ray gives a node 30 seconds to start, which a busy machine may not manage at once."""
+    for _ in range(4):
+        with suppress(Exception):
+            return start()
+    return start()
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +88,7 @@ def machines(s3_environment: dict[str, str]) -> Iterator[Machines]:
 
     del s3_environment
     head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)
+    cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     machines = Machines(cluster)
     machines.add()
     machines.add()

@@ -70,8 +70,9 @@ def expected(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     request = Request(
         matting, lambda pairs: fake_reference(matting, pairs), paintings, (group,), config
     )
-    os.environ.pop(NOTES, None)
-    summary = run_folder(request, folder / "out", Stop(), Silent())
+    with pytest.MonkeyPatch.context() as patch:  # nodes that are added later take notes too
+        patch.delenv(NOTES, raising=False)
+        summary = run_folder(request, folder / "out", Stop(), Silent())
     assert summary.done == 200
     return hashes(folder / "out")
 
@@ -184,7 +185,7 @@ def test_nothing_is_lost_or_done_again(
     out, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 0, err
 
-    summary = json.loads(out)["summary"]
+    summary = json.loads(out.strip().splitlines()[-1])["summary"]
     rows = run.recorded()
     assert summary["failed"] == []
     assert summary["done"] + summary["unchanged"] == 200
@@ -196,7 +197,7 @@ def test_nothing_is_lost_or_done_again(
     again = {name for name, _ in run.computed()[computed:]} & set(before)
     assert again == set(), "computed again after it was recorded"
     # Each death costs the lots in two hands at most: 4 pictures at work, 4 that wait.
-    assert len(run.computed()) <= 200 + 8 * (deaths + WORKERS)
+    assert 200 <= len(run.computed()) <= 200 + 8 * (deaths + WORKERS)
 
 
 def _check_hashes(rows: dict[str, dict[str, Any]], expected: dict[str, str]) -> None:

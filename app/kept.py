@@ -18,11 +18,11 @@ _LEVELS = 65535
 
 def keep(matte: Matte, folder: Path) -> None:
     """Keeps what a run has found, beside its written results, and forgets earlier edits."""
-    for name in (EDIT, STROKES, COLOURS, BASE):
+    for name in (EDIT, STROKES, COLOURS, BASE, EMPTY):
         (folder / name).unlink(missing_ok=True)
-    note_empty(matte, folder)
     if matte.skipped:
         return
+    note_empty(matte, folder)
     save_alpha(folder / BASE, matte)
     try:
         os.link(folder / "full.cutout.png", folder / COLOURS)

@@ -1,10 +1,6 @@
 """Pictures of many sizes through `icm batch`: rate, memory, how long the device waited.
 
-<<<<<<< HEAD
-    python benchmarks/batch_1000.py [--pictures 1000] [--model small] [-o OUT.json]
-=======
     python benchmarks/batch_1000.py [--pictures 1000] [-o benchmarks/batch_1000.json]
->>>>>>> main
 
 Pictures with a textured ball on a textured ground are drawn into a temporary folder, each of a size
 of its own. Memory is what the process holds (resident, as the system reports it) when the 10th

@@ -145,7 +145,10 @@ def stores_used() -> float:
 def nodes(number: int) -> Iterator[str]:
     """A cluster on the loopback interface; its address."""
     os.environ.update(
-        OMP_NUM_THREADS="1", RAY_USAGE_STATS_ENABLED="0", PYTHONPATH=f"{ROOT}:{ROOT}/benchmarks"
+        OMP_NUM_THREADS="1",
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_worker_niceness="0",
+        PYTHONPATH=f"{ROOT}:{ROOT}/benchmarks",
     )
     head = {"num_cpus": 1, "object_store_memory": STORE, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, connect=False, head_node_args=head)

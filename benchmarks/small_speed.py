@@ -1,90 +1,168 @@
-"""How long the bundled model takes for a photograph of a megapixel, and how bfloat16 differs.
+"""How long the bundled model takes for a photograph of a megapixel, now and in other checkouts.
 
-    python benchmarks/small_speed.py PHOTO MASK TARGET -o benchmarks/small_speed.json
+    python benchmarks/small_speed.py --tree before=../earlier --tree after=. -o FILE.json
 
-Reference kept, model warm, file to matte (and once more to cut-out); median of several runs on the
-clock and in processor seconds, in bfloat16 and float32, taking turns.
+File to alpha, reference kept, model warm: an object that is small in the picture and one that fills
+it (the photographs of `icm demo`); and the first matte of a new process. Checkouts take turns, each
+in a process of its own; medians, least and most of several runs. Processor seconds add up all
+cores and hardly depend on what else runs; seconds on the clock mean something on a quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import statistics
+import subprocess
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import cv2
-import numpy as np
 import torch
 
-import icm
+from icm.cli.demonstration import MASK, REFERENCE, photograph
 from icm.images import read_image
 from icm.research.bench.stages import load_average, machine
 
-RUNS = 7
-MEGAPIXEL = 1_000_000
-PRECISIONS = ("bfloat16", "float32")
+TARGETS = {"small object": "cheetah1.jpg", "fills the picture": "lion.jpg"}
+WORKER = """
+import sys, time
+import cv2, numpy as np
+import icm
+from icm.images import read_image
+model = icm.load("small", device="cpu")
+reference = model.reference(sys.argv[1], sys.argv[2])
+
+def encoded(path):
+    picture = read_image(path)
+    scale = (1e6 / (picture.size[0] * picture.size[1])) ** 0.5
+    size = round(picture.size[0] * scale), round(picture.size[1] * scale)
+    bgr = np.rint(picture.at(size)[..., ::-1] * 255).astype(np.uint8)
+    return cv2.imencode(".jpg", bgr)[1].tobytes()
+
+targets = {path: encoded(path) for path in sys.argv[3:]}
+for line in sys.stdin:
+    target = targets[line.strip()]
+    moments = [(time.perf_counter(), time.process_time())]
+    picture = read_image(target)
+    (prediction,) = model.predict([picture], reference)
+    moments.append((time.perf_counter(), time.process_time()))
+    model.finish(picture, prediction)
+    moments.append((time.perf_counter(), time.process_time()))
+    print(*(x for moment in moments for x in moment), flush=True)
+"""
 
 
 def main() -> None:
     """Measures, prints and writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("photo", help="reference")
-    parser.add_argument("mask", help="of the reference")
-    parser.add_argument("target", help="brought to a megapixel")
+    parser.add_argument("--tree", action="append", metavar="NAME=FOLDER", help="of a checkout")
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("-o", "--out", type=Path, default=Path("benchmarks/small_speed.json"))
     arguments = parser.parse_args()
-    picture = read_image(arguments.target)
-    scale = (MEGAPIXEL / (picture.size[0] * picture.size[1])) ** 0.5
-    size = round(picture.size[0] * scale), round(picture.size[1] * scale)
-    encoded = cv2.imencode(".jpg", np.rint(picture.at(size)[..., ::-1] * 255).astype(np.uint8))[1]
-    models = {
-        name: icm.load(
-            "small",
-            device="cpu",
-            overrides=[f"precision={name}", "finish.present_threshold=0"],
-        )
-        for name in PRECISIONS
-    }
-    references = {
-        name: model.reference(arguments.photo, arguments.mask) for name, model in models.items()
-    }
-    times: dict[str, list[tuple[float, float, float]]] = {name: [] for name in PRECISIONS}
-    alphas = {}
-    for run in range(RUNS + 1):
-        for name, model in models.items():
-            begun, used = time.perf_counter(), time.process_time()
-            matte = model(encoded.tobytes(), references[name])
-            alphas[name] = matte.alpha
-            matted, spent = time.perf_counter() - begun, time.process_time() - used
-            matte.cutout()
-            if run > 0:  # the first one warms up
-                times[name].append((matted, spent, time.perf_counter() - begun))
-    difference = np.abs(alphas["bfloat16"] - alphas["float32"])
-    result = {
-        "command": "python benchmarks/small_speed.py PHOTO MASK TARGET",
+    given = arguments.tree or ["after=."]
+    trees = {name: Path(folder).resolve() for name, _, folder in (x.partition("=") for x in given)}
+    result: dict[str, object] = {
+        "command": "python benchmarks/small_speed.py --tree before=FOLDER --tree after=.",
         "machine": machine(torch.device("cpu")),
         "load": load_average(),
-        "pixels": size[0] * size[1],
-        "runs": RUNS,
-        **{
-            name: dict(
-                zip(
-                    ("seconds to alpha", "processor seconds to alpha", "seconds to cut-out"),
-                    (round(statistics.median(column), 3) for column in zip(*rows, strict=True)),
-                    strict=True,
-                )
-            )
-            for name, rows in times.items()
-        },
-        "alpha, bfloat16 against float32": {
-            "max": round(float(difference.max()), 4),
-            "mean": round(float(difference.mean()), 6),
-        },
+        "threads": os.environ.get("OMP_NUM_THREADS", "all cores"),
+        "runs": arguments.runs,
     }
-    print(json.dumps(result, indent=1))
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for part, measure in (("a megapixel", _warm), ("first matte of a process", _cold)):
+        result[part] = measure(trees, arguments.runs)
+        text = json.dumps(result, indent=1)
+        arguments.out.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def _warm(trees: dict[str, Path], runs: int) -> dict[str, dict[str, object]]:
+    """Statistics of each target and stage, by tree."""
+    paths = {name: str(photograph(file)) for name, file in TARGETS.items()}
+    words = [sys.executable, "-c", WORKER, str(photograph(REFERENCE)), str(MASK), *paths.values()]
+    workers = {
+        name: subprocess.Popen(
+            words,
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name, tree in trees.items()
+    }
+    found: dict[str, dict[str, object]] = {name: {} for name in trees}
+    for target, path in paths.items():
+        rows: dict[str, list[list[float]]] = {name: [] for name in trees}
+        for run in range(runs + 1):
+            for name, worker in workers.items():
+                answer = _asked(worker, path)
+                if run > 0:  # the first one warms up
+                    rows[name].append(answer)
+        for name, answers in rows.items():
+            found[name][target] = _stages(answers)
+    for worker in workers.values():
+        worker.communicate()
+    return found
+
+
+def _asked(worker: subprocess.Popen[str], path: str) -> list[float]:
+    if worker.stdin is None or worker.stdout is None:
+        raise ValueError("the worker has no pipes")
+    worker.stdin.write(path + "\n")
+    worker.stdin.flush()
+    return [float(word) for word in worker.stdout.readline().split()]
+
+
+def _stages(answers: Sequence[Sequence[float]]) -> dict[str, object]:
+    pairs = {"alpha": (0, 4), "network": (0, 2), "finishing": (2, 4)}
+    return {
+        stage: {
+            "seconds": _spread([row[last] - row[first] for row in answers]),
+            "processor seconds": _spread([row[last + 1] - row[first + 1] for row in answers]),
+        }
+        for stage, (first, last) in pairs.items()
+    }
+
+
+def _cold(trees: dict[str, Path], runs: int) -> dict[str, object]:
+    """Statistics of `icm matte` on one photograph, by tree."""
+    rows: dict[str, list[tuple[float, float]]] = {name: [] for name in trees}
+    target = str(photograph(TARGETS["small object"]))
+    read_image(target)  # into the system's cache
+    words = ["matte", target, "--reference", str(photograph(REFERENCE)), "--mask", str(MASK)]
+    for name, tree in list(trees.items()) * runs:
+        with TemporaryDirectory() as folder:
+            begun, used = time.perf_counter(), _children()
+            subprocess.run(
+                [sys.executable, "-m", "icm", *words, "-o", folder, "--save", "alpha"],
+                cwd=tree,
+                env={**os.environ, "PYTHONPATH": str(tree)},
+                check=True,
+                capture_output=True,
+            )
+            rows[name].append((time.perf_counter() - begun, _children() - used))
+    return {
+        name: {
+            "seconds": _spread([wall for wall, _ in each]),
+            "processor seconds": _spread([used for _, used in each]),
+        }
+        for name, each in rows.items()
+    }
+
+
+def _children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    found = {"median": statistics.median(values), "least": min(values), "most": max(values)}
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 if __name__ == "__main__":

@@ -428,7 +428,11 @@ class Matting:
         return input_size(picture.size, self.config.input, self._built.model.backbone.stride)
 
     def _sample_noise(self, height: int, width: int) -> Noise:
-        return self._built.model.backbone.draw_noise(height, width, self.config.seed)
+        noise = self._built.model.backbone.draw_noise(height, width, self.config.seed)
+        posterior_echw = noise.posterior_echw
+        if posterior_echw is not None:
+            posterior_echw = posterior_echw.to(self.device)
+        return Noise(posterior_echw, noise.diffusion_echw.to(self.device))
 
     def _tensor(self, images: Sequence[NDArray[np.float32]]) -> Tensor:
         image_bhw3 = torch.from_numpy(np.stack(images))

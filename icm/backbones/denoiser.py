@@ -50,6 +50,7 @@ class SmallBackbone(nn.Module):
         self.ensemble = ensemble
         self.unet = DenoisingUNet(3 * PATCH**2, self.channels, head_width)
         self.schedule = NoiseSchedule()
+        self._signal, self._spread = self.schedule.shares(timestep)
 
     @property
     def map_channels(self) -> tuple[int, ...]:
@@ -92,7 +93,7 @@ class SmallBackbone(nn.Module):
         time_b = torch.full(
             (image_b3hw.shape[0],), self.timestep, dtype=torch.long, device=image_b3hw.device
         )
-        noisy_bchw = self.schedule.add_noise(image_b3hw * 2 - 1, noise_b3hw, time_b)
+        noisy_bchw = self._signal * (image_b3hw * 2 - 1) + self._spread * noise_b3hw
         recorder = Recorder() if attention else None
         maps = self._decode(noisy_bchw, time_b, recorder)
         grids = [(m.shape[-2], m.shape[-1]) for m in maps[:2]]

@@ -29,6 +29,11 @@ class NoiseSchedule:
         image_b111, noise_b111 = self._shares(clean_bchw, time_b)
         return image_b111 * noise_bchw - noise_b111 * clean_bchw
 
+    def shares(self, step: int) -> tuple[float, float]:
+        """Of image and noise at one step, as numbers: nothing is moved to a device."""
+        kept = self._kept_t[step]
+        return float(kept.sqrt()), float((1 - kept).sqrt())
+
     def _shares(self, like_bchw: Tensor, time_b: Tensor) -> tuple[Tensor, Tensor]:
         kept_b111 = self._kept_t.to(like_bchw)[time_b.to(like_bchw.device)][:, None, None, None]
         return kept_b111.sqrt(), (1 - kept_b111).sqrt()

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from icm.cli.batch_cluster import add_cluster_options, list_content, run_on_cluster
 from icm.cli.batch_progress import Shown
 from icm.cli.options import (
+    add_adjust_options,
     add_model_options,
     add_output_options,
     add_reference_options,
+    adjustment_of,
     background_of,
     load_model,
     reference_of,
@@ -50,6 +52,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     add_reference_options(parser, required=False)
     _add_target_options(parser)
     add_output_options(parser)
+    add_adjust_options(parser)
     _add_more_output_options(parser)
     _add_flow_options(parser)
     add_cluster_options(parser)
@@ -195,6 +198,7 @@ def _config(arguments: Namespace) -> BatchConfig:
         "bits": arguments.bits,
         "trim": arguments.trim,
         "background": background_of(arguments.background),
+        "adjust": adjustment_of(arguments),
     }
     flow = {
         "batch": arguments.batch,

@@ -8,9 +8,11 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from icm.cli.options import (
+    add_adjust_options,
     add_model_options,
     add_output_options,
     add_reference_options,
+    adjustment_of,
     background_of,
     load_model,
     load_reference,
@@ -35,6 +37,7 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("targets", nargs="+", metavar="TARGET", help="photographs to matte")
     add_reference_options(parser)
     add_output_options(parser)
+    add_adjust_options(parser)
     add_model_options(parser)
 
 
@@ -88,6 +91,7 @@ def _check_outputs(arguments: Namespace) -> None:
     out = Path(arguments.out)
     if not arguments.out.strip() or (out.exists() and not out.is_dir()):
         raise OutputError(f"'{out}' is no folder: give -o a folder; it is made where it is missing")
+    adjustment_of(arguments)
     background = background_of(arguments.background)
     if "composite" in arguments.save and isinstance(background, str) and background != "checker":
         read_image(background)
@@ -101,7 +105,7 @@ def _saved(result: Matte | Failure, stem: PurePath, arguments: Namespace) -> Mat
     if isinstance(result, Failure):
         return result
     try:
-        result.save(
+        result.adjusted(adjustment_of(arguments)).save(
             arguments.out,
             stem,
             arguments.save,

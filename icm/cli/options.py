@@ -6,10 +6,11 @@ from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from icm.config.results import ABSENT, SAVE_KINDS
+from icm.config.results import ABSENT, ADJUSTMENTS, OBJECTS, SAVE_KINDS
 from icm.errors import InputError
 
 if TYPE_CHECKING:
+    from icm.config.adjust import Adjustment
     from icm.matting import Matting
     from icm.results import Points, Reference
 
@@ -208,6 +209,32 @@ def add_output_options(parser: ArgumentParser) -> None:
         "good the matte is), is below the model's threshold: keep the matte all the same "
         "(default), make it empty, or skip the picture",
     )
+
+
+def add_adjust_options(parser: ArgumentParser) -> None:
+    """An option for each field of `Adjustment` that makes sense for any picture."""
+    group = parser.add_argument_group("adjustments of each finished matte")
+    group.add_argument(
+        "--objects", choices=OBJECTS, help="where several matched: all (default), or the largest"
+    )
+    for name, knob in ADJUSTMENTS.items():
+        option = f"--{name.replace('_', '-')}"
+        words = f"{knob.words} (default: {knob.default:g})"
+        group.add_argument(option, type=float, metavar="N", help=words)
+
+
+def adjustment_of(arguments: Namespace) -> Adjustment:
+    """The adjustment that the options ask for.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+    from icm.config import parse_config  # noqa: PLC0415 - imports pydantic
+    from icm.config.adjust import Adjustment  # noqa: PLC0415 - imports pydantic
+
+    asked = {name: getattr(arguments, name) for name in ("objects", *ADJUSTMENTS)}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return parse_config(Adjustment, given, source="the command line")
 
 
 def points(text: str) -> tuple[tuple[float, float], ...]:

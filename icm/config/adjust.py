@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from icm.config.base import Config
+from icm.config.results import ADJUSTMENTS
+
+
+def _field(name: str) -> Any:
+    knob = ADJUSTMENTS[name]
+    return Field(knob.default, ge=knob.least, le=knob.most, description=knob.words)
 
 
 class Adjustment(Config):
@@ -17,19 +23,11 @@ class Adjustment(Config):
         description="of several objects that matched: all, the largest, or those at these (x, y) "
         "pixels of the picture",
     )
-    drop_islands: float = Field(
-        0, ge=0, le=1, description="islands smaller than this share of the largest piece go"
-    )
-    fill_holes: float = Field(
-        0, ge=0, le=1, description="holes up to this share of the object's area are filled"
-    )
-    edge_shift: float = Field(
-        0, ge=-50, le=50, description="pixels by which the edge moves: out, or in where negative"
-    )
-    feather: float = Field(0, ge=0, le=100, description="pixels over which the edge is softened")
-    foreground: float = Field(
-        1, ge=0, le=1, description="strength of foreground colour estimation; 0: the picture's own"
-    )
+    drop_islands: float = _field("drop_islands")
+    fill_holes: float = _field("fill_holes")
+    edge_shift: float = _field("edge_shift")
+    feather: float = _field("feather")
+    foreground: float = _field("foreground")
 
     @property
     def changes(self) -> bool:

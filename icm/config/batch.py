@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from icm.config.adjust import Adjustment
 from icm.config.base import Config
 
 PICTURE_PATTERNS = tuple(
@@ -28,6 +29,7 @@ class ResultsConfig(Config):
     bits: Literal[8, 16] = 8
     trim: bool = Field(False, description="only the box around the object; the ledger says where")
     background: str | tuple[int, int, int] = "checker"
+    adjust: Adjustment = Field(Adjustment(), description="what is done to each finished matte")
 
 
 class FlowConfig(Config):

@@ -131,6 +131,7 @@ class LocalRun:
     def _saved(self, work: _Work, matte: Matte, seconds: Seconds) -> Outcome:
         started = time.monotonic()
         job, results = work.job, self._config.results
+        matte = matte.adjusted(results.adjust)
         box: Box | None = object_box(matte.alpha) if results.trim else None
         stale = work.known.stale
         coloured = not {"cutout", "composite"}.isdisjoint(stale)

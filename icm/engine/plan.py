@@ -60,6 +60,8 @@ def settings_hashes(
         results.bits,
         results.trim,
     ]
+    if results.adjust.changes:  # else as in ledgers from before there were adjustments
+        shared.append(results.adjust.model_dump(mode="json"))
     background = _background_hash(results.background) if "composite" in results.kinds else None
     return {
         kind: _hash([kind, *shared, background if kind == "composite" else None])

@@ -82,7 +82,7 @@ def enlarged(values: Map, tile: Tile, size: tuple[int, int]) -> Map:
         rows.reshape(count, -1), (size[1], count), interpolation=cv2.INTER_LINEAR
     ).reshape(*rows.shape[:2], size[1])
     result = np.moveaxis(wide[..., tile.left : tile.right], 0, -1)
-    return result.reshape(result.shape[: values.ndim])
+    return np.asarray(result.reshape(result.shape[: values.ndim]), np.float32)
 
 
 def planes_of(values: Map) -> Map:

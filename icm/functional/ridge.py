@@ -72,15 +72,25 @@ def weighted_ridge_scores(
         gram_bcc = einsum(weighted_bmc, design_bmc, "b m c, b m d -> b c d")
         moment_bc = einsum(design_bmc, foreground_bm - background_bm, "b m c, b m -> b c")
 
-        penalty_1 = torch.as_tensor(regularisation).to(gram_bcc).reshape(1)
-        penalty_c = F.pad(
-            penalty_1.expand(gram_bcc.shape[-1] - 1), (0, 1), value=BIAS_REGULARISATION
+        penalty_c = _penalty(gram_bcc, regularisation)
+        # Whether it worked is not asked on a GPU, which would have to be waited for; the penalty
+        # makes sure of it.
+        lower_bcc, _ = torch.linalg.cholesky_ex(
+            gram_bcc + torch.diag(penalty_c), check_errors=not gram_bcc.is_cuda
         )
-        lower_bcc = torch.linalg.cholesky(gram_bcc + torch.diag(penalty_c))
         solution_bc1 = torch.cholesky_solve(rearrange(moment_bc, "b c -> b c 1"), lower_bcc)
         coefficient_bc = rearrange(solution_bc1, "b c 1 -> b c")
         target_bnc = F.pad(target_bnc.float(), (0, 1), value=1.0)
         return einsum(target_bnc, coefficient_bc, "b n c, b c -> b n")
+
+
+def _penalty(gram_bcc: Tensor, regularisation: float | Tensor) -> Tensor:
+    """Penalty of each coefficient, the bias last: c."""
+    if isinstance(regularisation, Tensor):
+        penalty_1 = regularisation.to(gram_bcc).reshape(1)
+    else:
+        penalty_1 = gram_bcc.new_full((1,), regularisation)
+    return F.pad(penalty_1.expand(gram_bcc.shape[-1] - 1), (0, 1), value=BIAS_REGULARISATION)
 
 
 def _half_weight(weight_bm: Tensor) -> Tensor:

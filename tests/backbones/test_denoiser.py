@@ -150,3 +150,15 @@ def test_every_parameter_of_the_denoiser_learns(backbone: SmallBackbone) -> None
     backbone.denoise(torch.randn(1, 3, 64, 64), torch.tensor([9])).square().mean().backward()
     idle = [name for name, value in backbone.named_parameters() if value.grad is None]
     assert idle == []
+
+
+def test_pictures_are_noised_as_the_schedule_does_to_the_bit() -> None:
+    """Without the schedule, which moves its table to the device of what it noises."""
+    backbone = SmallBackbone(channels=(16, 32, 48), head_width=16)
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    seen: list[torch.Tensor] = []
+    backbone._decode = lambda noisy, *_: seen.append(noisy) or (noisy, noisy, noisy)
+    backbone.noised_features(image, noise, attention=False)
+    time = torch.full((2,), backbone.timestep)
+    assert torch.equal(seen[0], backbone.schedule.add_noise(image * 2 - 1, noise, time))

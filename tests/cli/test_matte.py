@@ -222,3 +222,20 @@ def test_what_may_be_missing_is_said_and_withheld_only_where_asked(
     assert "nothing is written" in said
     assert "0 matted into" in said and "1 skipped" in said
     assert written(folder) == []
+
+
+def test_adjustments_reach_the_files(folder: Path) -> None:
+    one = str(folder / "one.jpg")
+    assert matte(folder, one) == 0
+    before = np.asarray(Image.open(folder / "out" / "one.alpha.png"), int)
+    assert matte(folder, one, "--edge-shift", "30") == 0
+    after = np.asarray(Image.open(folder / "out" / "one.alpha.png"), int)
+    assert (after >= before).all() and after.sum() > before.sum()
+
+
+def test_an_adjustment_out_of_range_is_a_wrong_call(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert matte(folder, str(folder / "one.jpg"), "--foreground", "3") == 2
+    assert "foreground" in capsys.readouterr().err
+    assert not written(folder)

@@ -102,6 +102,7 @@ def test_quick_reads_nothing_that_has_kept_size_and_time(
         ({"kinds": ["alpha", "cutout"]}, {"kinds": ["alpha"]}, set()),
         ({"kinds": ["alpha"]}, {"kinds": ["alpha"], "bits": 16}, {"alpha"}),
         ({"kinds": ["alpha"]}, {"kinds": ["alpha"], "trim": True}, {"alpha"}),
+        ({"kinds": ["alpha"]}, {"kinds": ["alpha"], "adjust": {"feather": 4}}, {"alpha"}),
         (
             {"kinds": ["alpha", "composite"]},
             {"kinds": ["alpha", "composite"], "background": (1, 2, 3)},

@@ -85,10 +85,16 @@ def alone(results: str) -> Iterator[None]:
 
 
 def _guard(ray: Any, name: str, results: str) -> Any:
+    class Guard:
+        """Is there while its run is. Sent as a value: its process needs nothing of this package."""
+
+        def here(self) -> bool:
+            return True
+
     until = time.monotonic() + _PATIENCE
+    actor = ray.remote(num_cpus=0)(Guard)
     while True:
         try:
-            actor = ray.remote(num_cpus=0, max_concurrency=1)(_Guard)
             guard = actor.options(name=name, namespace=NAMESPACE).remote()
             ray.get(guard.here.remote())
         except ValueError as error:
@@ -100,11 +106,3 @@ def _guard(ray: Any, name: str, results: str) -> Any:
             time.sleep(0.5)
         else:
             return guard
-
-
-class _Guard:
-    """Is there while its run is."""
-
-    def here(self) -> bool:
-        """Answers."""
-        return True

@@ -8,8 +8,9 @@ alike. The target's tokens never see the target itself as a neighbour: that woul
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -61,6 +62,7 @@ LOGIT_LIMIT = 6.0
 EXCLUDED = -4.0  # added to a cosine, it never is the highest
 FOREGROUND_SHARE = 0.5  # a token is foreground from this share of the mask's highest value
 PEAK_TOKENS = 20
+ROWS = 256  # of a matrix of cosines at a time, on a CPU
 
 
 @dataclass(frozen=True)
@@ -143,16 +145,11 @@ def encoder_guidance(
         )
         for name, blocks in KINDS.items()
     }
-    cosines = {name: _products(mine, theirs) for name, (mine, theirs) in kinds.items()}
-    cosines["joint"] = sum(cosines.values()) / len(KINDS)  # type: ignore[assignment]  # sum starts from 0
     channels, facts = [], []
-    for name in MATCHED:
-        inside_bn, outside_bn = (
-            _highest(cosines[name], chosen_bm) for chosen_bm in (foreground_bm, ~foreground_bm)
-        )
+    for inside_bn, outside_bn, back_bm in _nearest(kinds, foreground_bm):
         odds_bn = (inside_bn - outside_bn) / LIKENESS_TEMPERATURE
         channels += [inside_bn * 2, odds_bn]
-        facts.append(_match_facts(cosines[name], foreground_bm, inside_bn, odds_bn))
+        facts.append(_match_facts(back_bm, foreground_bm, inside_bn, odds_bn))
     mine_deep, their_deep = kinds["deep"]
     mine_joint = torch.cat([kinds[name][0] for name in KINDS], dim=-1)
     their_joint = torch.cat([kinds[name][1] for name in KINDS], dim=-1)
@@ -227,19 +224,49 @@ def _products(mine_bnc: Tensor, theirs_bmc: Tensor) -> Tensor:
     return einsum(mine_bnc, theirs_bmc, "b n c, b m c -> b n m").float()
 
 
-def _highest(cosine_bnm: Tensor, chosen_bm: Tensor) -> Tensor:
-    """Highest cosine with the chosen tokens; -1 where none is chosen: b n."""
-    penalty_bm = torch.where(chosen_bm, 0.0, EXCLUDED).to(cosine_bnm.dtype)
-    highest_bn: Tensor = (cosine_bnm + penalty_bm[:, None]).amax(dim=-1).float()
-    return highest_bn.clamp_min(-1.0)
+def _nearest(
+    kinds: Mapping[str, tuple[Tensor, Tensor]], foreground_bm: Tensor
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Highest cosines of each of `MATCHED`.
+
+    On a CPU some of the target's tokens at a time: the products of all take longer to allocate
+    than to compute.
+
+    Yields:
+        of each target token to the foreground's and to the background's tokens, b n, -1 where there
+        are none; and of each reference token to the target's, b m.
+    """
+    mine_bnc, _ = next(iter(kinds.values()))
+    count = mine_bnc.shape[1]
+    step = ROWS if mine_bnc.device.type == "cpu" else count
+    penalties = [
+        torch.where(chosen_bm, 0.0, EXCLUDED) for chosen_bm in (foreground_bm, ~foreground_bm)
+    ]
+    parts: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in MATCHED]
+    for first in range(0, count, step):
+        cosines = [
+            _products(mine[:, first : first + step], theirs) for mine, theirs in kinds.values()
+        ]
+        cosines.append(reduce(torch.add, cosines) / len(KINDS))
+        for part, cosine_bnm in zip(parts, cosines, strict=True):
+            inside_bn, outside_bn = (
+                (cosine_bnm + penalty_bm[:, None]).amax(dim=-1) for penalty_bm in penalties
+            )
+            part.append((inside_bn, outside_bn, cosine_bnm.amax(dim=1)))
+    for part in parts:
+        inside, outside, back = zip(*part, strict=True)
+        yield (
+            torch.cat(inside, dim=1).clamp_min(-1.0),
+            torch.cat(outside, dim=1).clamp_min(-1.0),
+            torch.stack(back).amax(dim=0),
+        )
 
 
 def _match_facts(
-    cosine_bnm: Tensor, foreground_bm: Tensor, inside_bn: Tensor, odds_bn: Tensor
+    back_bm: Tensor, foreground_bm: Tensor, inside_bn: Tensor, odds_bn: Tensor
 ) -> Tensor:
     """Best matches of the target, their lead, best matches of the reference, and its lead: b 4."""
     count = min(PEAK_TOKENS, inside_bn.shape[1])
-    back_bm = cosine_bnm.amax(dim=1).float()
     weight_bm = foreground_bm.float()
     total_b = weight_bm.sum(dim=1).clamp_min(1.0)
     rest_b = (1 - weight_bm).sum(dim=1).clamp_min(1.0)

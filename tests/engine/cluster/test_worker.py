@@ -183,7 +183,10 @@ def test_results_are_verified_by_their_content(
     content[-1] ^= 1
     place.write(bytes(content))
     rows = station.do(targets[:2])
-    assert [row.reason for row in rows.values()] == ["results changed", "up to date"]
+    assert {source: row.reason for source, row in rows.items()} == {
+        "0.png": "results changed",
+        "1.png": "up to date",
+    }
 
 
 def test_a_store_that_takes_nothing_is_an_error_of_the_target(

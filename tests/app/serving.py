@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ SMALL = Settings(
     client_sessions=100,  # all tests come from one address
     client_queue=100,
 )
+_SERVED: dict[object, dict[str, str | None]] = {}  # environments: before any page, then by page
 QUICK = replace(SMALL, overrides=(*SMALL.overrides, "input.size=64"))
 
 
@@ -42,12 +43,13 @@ class Running:
 @contextlib.contextmanager
 def running(settings: Settings, *, wait: bool = True, port: int = 0) -> Iterator[Running]:
     """Serves a page, on any free port unless one is given; `wait` until its model is ready."""
-    with socket.socket() as listener, _environment_kept():
+    with socket.socket() as listener, _environment_kept() as note:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         port = listener.getsockname()[1]
         desk = open_desk(settings)
         app = build_app(desk)
+        note()
         config = uvicorn.Config(
             app, log_level="error", timeout_graceful_shutdown=1, proxy_headers=False
         )
@@ -67,18 +69,31 @@ def running(settings: Settings, *, wait: bool = True, port: int = 0) -> Iterator
 
 
 @contextlib.contextmanager
-def _environment_kept() -> Iterator[None]:
-    """Gradio finds its folder in the environment; a page's own is there while it is served."""
-    names = ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE")
-    before = {name: os.environ.get(name) for name in names}
+def _environment_kept() -> Iterator[Callable[[], None]]:
+    """Gradio finds its folder in the environment, one of a process.
+
+    Pages overlap in tests: when one ends, its folder gives way to that of the page which is served
+    still and began last. What is yielded is called once a page has set its own.
+    """
+    served = object()
+
+    def note() -> None:
+        _SERVED[served] = _environment()
+
+    _SERVED.setdefault(None, _environment())
     try:
-        yield
+        yield note
     finally:
-        for name, value in before.items():
+        _SERVED.pop(served, None)
+        for name, value in _SERVED[next(reversed(_SERVED))].items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _environment() -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE")}
 
 
 def until(happened, seconds: float = 120.0) -> None:

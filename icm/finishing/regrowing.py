@@ -1,10 +1,11 @@
 """Alpha matted anew about a stroke that says: this belongs to the object, or this does not.
 
 The region a stroke lies on is found by what it looks like (kernel density estimates of colours,
-guidance and place under the stroke and of what has the other label), as far as it hangs together
-with the stroke: after *A Geodesic Framework for Fast Interactive Image and Video Segmentation and
-Matting* (ICCV 2007), distances are measured on that likelihood. A random walk (Grady: *Random Walks
-for Image Segmentation*, TPAMI 2006) with the present alpha as its prior then follows the edges.
+guidance, present alpha and place under the stroke and of what has the other label), as far as it
+hangs together with the stroke, and then once more by what was plainly found so: after *A Geodesic
+Framework for Fast Interactive Image and Video Segmentation and Matting* (ICCV 2007), distances
+are measured on that likelihood. A random walk (Grady: *Random Walks for Image Segmentation*, TPAMI
+2006) with the present alpha as its prior then follows the edges.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from icm.finishing.full_resolution import evaluated, guided_fit
 from icm.finishing.geodesic import geodesic_distance
 from icm.finishing.random_walk import random_walk
 
-COLOUR, BLURRED, GUIDED, PLACE = 2.0, 1.5, 1.0, 1.0  # weights of what pixels are compared by
+COLOUR, BLURRED, GUIDED = 2.0, 1.5, 1.0  # weights of what pixels are compared by:
+PRESENT, PLACE = 1.0, 1.0  # the present alpha is one of them
 BLUR = 2.0  # pixels, of the colours about a pixel
 ALIKE = 0.2  # difference of colours up to which they are blurred
 SHARPNESS = 4.0  # of the kernel
@@ -28,6 +30,8 @@ SHARE_OF_SAME = 0.2  # how far what has the stroke's label already says what it 
 STEP, UNLIKE, EDGE = 0.02, 0.8, 0.2  # cost of a step, more of one to the unlike, more at an edge
 STEPS = 100  # to which the costs relate, along the longer side
 REACH = 1.5  # of the stroke
+ROUNDS = 2  # of the search for the region
+PLAIN = 0.8  # from this on a place stands for the stroke in the next round
 TRUST = 0.1  # in the prior, against smoothness, where it is plain whether a place belongs
 LEAST_TRUST = 0.02  # of that, where it is not plain at all
 SURE = 100.0  # trust under strokes
@@ -70,9 +74,14 @@ def regrown(
     if not mark.any():
         return alpha
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB) / np.float32(100)
-    likely = _likelihood(_tokens(lab, guidance), alpha, mark, keep=keep)
-    belongs = free * likely * np.exp(-((_distance(lab, likely, mark) / REACH) ** 2))
-    belongs *= np.exp(-((_straight(mark) / reach) ** 4))
+    away = _straight(mark)
+    tokens = _tokens(lab, guidance, alpha)
+    seeds = mark
+    for _ in range(ROUNDS):  # what is plainly like the stroke speaks for the region as well
+        likely = _likelihood(tokens, alpha, seeds, keep=keep)
+        belongs = free * likely * np.exp(-((_distance(lab, likely, seeds) / REACH) ** 2))
+        belongs *= np.exp(-((away / reach) ** 4))
+        seeds = mark | ((belongs > PLAIN) & ~fixed)
     belongs[mark], belongs[fixed] = 1, 0
     label = np.float32(keep)
     prior = alpha + (label - alpha) * belongs
@@ -98,12 +107,15 @@ def _soft(alpha: Map, image: Map) -> Map:
     return evaluated(fit_hw4, image)
 
 
-def _tokens(lab: Map, guidance: Map) -> Map:
+def _tokens(lab: Map, guidance: Map, alpha: Map) -> Map:
     """What pixels are compared by: n c."""
     height, width = guidance.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float32) / np.float32(max(height, width))
     blurred = cv2.bilateralFilter(lab, -1, ALIKE, BLUR)  # not across edges
-    parts = [COLOUR * lab, BLURRED * blurred, GUIDED * guidance, PLACE * rows, PLACE * columns]
+    parts = [
+        COLOUR * lab, BLURRED * blurred, GUIDED * guidance, PRESENT * alpha,
+        PLACE * rows, PLACE * columns,
+    ]  # fmt: skip
     return np.asarray(np.dstack(parts), np.float32).reshape(height * width, -1)
 
 

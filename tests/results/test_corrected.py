@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -68,6 +70,16 @@ def test_an_erase_stroke_takes_a_leak_away_and_leaves_the_object() -> None:
     rgb, body, limb = _scene()
     found = _matte(rgb, body | limb).corrected([_line((130, 115), (190, 115), keep=False)])
     assert _iou(found.alpha, body) > 0.96
+
+
+def test_an_erase_stroke_on_a_fainter_leak_of_the_objects_colour_leaves_the_object() -> None:
+    rgb, body, limb = _scene()
+    rgb[limb] = rgb[body][: limb.sum()]
+    alpha = np.where(limb, np.float32(0.85), body.astype(np.float32))
+    found = replace(_matte(rgb, body), alpha=alpha)
+    found = found.corrected([_line((130, 115), (190, 115), keep=False, width=16)])
+    assert found.alpha[body].min() > 0.4
+    assert (found.alpha[limb] < 0.5).mean() > 0.9
 
 
 def test_edges_of_a_hint_are_soft_where_the_pictures_edge_is() -> None:

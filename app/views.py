@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .edits import current
+from .exports import choices
 from .judgement import basis_of, shown_state
 from .results import KINDS, LOOKS
 from .visitor import Photo, Progress, Target, Visitor
@@ -64,6 +65,7 @@ def viewer_view(visitor: Visitor) -> View:
             if picture is None
             else _url(visitor, picture.parent.name, "shown.webp"),
             "done": len(finished),
+            "export": choices(visitor.export),
             "zip": f"icm/{visitor.token}/results.zip",
         }
 

@@ -66,6 +66,23 @@ def choices(wanted: Export) -> dict[str, Any]:
     return wanted.model_dump(mode="json", include=_CHOICES)
 
 
+def command_words(wanted: Export, background: str) -> list[str]:
+    """Options of `icm batch` that give the same files."""
+    behind = background != NO_BACKGROUND or wanted.format == "jpeg"
+    kinds = tuple(kind for kind in wanted.kinds if kind != "composite" or behind)
+    words = [] if kinds in ((), ("alpha", "cutout")) else ["--save", ",".join(kinds)]
+    if behind and "composite" in kinds:
+        colour = "#ffffff" if background == NO_BACKGROUND else background
+        words += ["--background", "background.jpg" if background == "picture" else colour]
+    values = wanted.model_dump(
+        include=_CHOICES - {"kinds", "canvas", "trim"}, exclude_defaults=True
+    )
+    for name, value in values.items():
+        words += [f"--{name}", str(value)]
+    words += ["--trim"] if wanted.trim and not wanted.margin else []
+    return words + ([f"--canvas={wanted.canvas[0]}x{wanted.canvas[1]}"] if wanted.canvas else [])
+
+
 def wanted_of(visitor: Visitor) -> Export:
     """What is downloaded: on the chosen background, and no composite where there is none.
 

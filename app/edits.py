@@ -122,6 +122,22 @@ def edited(target: Target, edit: Edit) -> Matte:
     return matte.adjusted(edit.adjustment)
 
 
+def finished(picture: Path) -> Matte:
+    """The matte that a result shows, in full precision.
+
+    Args:
+        picture: the target, in the folder of its results.
+
+    Raises:
+        InputError: nothing is kept of this result.
+    """
+    edit = current(picture.parent)
+    name = STROKES if edit.strokes else BASE
+    with _AT_ONCE:
+        matte = kept_matte(picture, name, confidence=1, present=True)
+        return matte.adjusted(edit.adjustment)
+
+
 def _kept(target: Target, name: str) -> Matte:
     present = target.state != "absent"
     return kept_matte(target.path, name, confidence=target.confidence, present=present)

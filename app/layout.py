@@ -31,6 +31,7 @@ _SCRIPTS = (
     "brush.js",
     "panel.js",
     "edits.js",
+    "export.js",
     "viewer.js",
 )
 _SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")

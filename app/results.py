@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from icm import InputError, Matte, over, read_image
+from icm import InputError, Matte
 
 from .kept import keep
 from .uploads import THUMBNAIL, fitted
@@ -56,31 +55,6 @@ def write_card(folder: Path) -> None:
     with Image.open(folder / "cutout.webp") as image:
         size = fitted((image.height, image.width), THUMBNAIL)[::-1]
         image.resize(size, Image.Resampling.LANCZOS).save(folder / "card.webp", quality=85)
-
-
-def composite(folder: Path, background: str, picture: Path | None) -> Image.Image:
-    """The stored cut-out over another background; the network is not needed again.
-
-    Args:
-        folder: of the results.
-        background: 'checker', '#rrggbb' or 'picture'.
-        picture: the background where it is 'picture'.
-
-    Raises:
-        InputError: the background cannot be used.
-    """
-    cutout = read_image(folder / "full.cutout.png")
-    return over(cutout, _background(background, picture))
-
-
-def _background(
-    name: str, picture: Path | None
-) -> Path | tuple[int, int, int] | Literal["checker"]:
-    if name == "picture":
-        if picture is None:
-            raise InputError("choose a background picture first")
-        return picture
-    return colour_of(name) if name.startswith("#") else "checker"
 
 
 def colour_of(text: str) -> tuple[int, int, int]:

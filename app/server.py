@@ -28,6 +28,7 @@ from .clients import Proxies
 from .corrections import add_corrections
 from .desk import Desk, open_desk
 from .downloads import add_downloads
+from .exports import add_exports
 from .layout import build_page, look
 from .limits import Limits
 from .marking import add_marking
@@ -72,6 +73,7 @@ def build_app(desk: Desk) -> FastAPI:
     if agents:
         agents.add_routes(app)
     add_corrections(app, desk)
+    add_exports(app, desk)
     add_downloads(app, desk)
     add_marking(app, desk)
     page = build_page(desk).queue(max_size=_EVENTS, api_open=False)

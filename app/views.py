@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .edits import current
+from .exports import choices, command_words
 from .judgement import basis_of, shown_state
 from .results import KINDS, LOOKS
 from .visitor import Photo, Progress, Target, Visitor
@@ -64,6 +65,7 @@ def viewer_view(visitor: Visitor) -> View:
             if picture is None
             else _url(visitor, picture.parent.name, "shown.webp"),
             "done": len(finished),
+            "export": choices(visitor.export),
             "zip": f"icm/{visitor.token}/results.zip",
         }
 
@@ -93,17 +95,15 @@ def command_line(visitor: Visitor) -> str:
         painted = [photo for photo in visitor.photos if photo.marked and photo.saved is None]
         saved = [photo.name for photo in visitor.photos if photo.saved is not None]
         model = visitor.model
-        background = visitor.background
         absent = visitor.absent
+        files = command_words(visitor.export, visitor.background)
     names = [*saved, *(["object.icmref"] if painted else [])] or ["object.icmref"]
     words = ["icm", "batch", "my_pictures"]
     for name in names:
         words += ["--reference", name]
     words += [] if model == "small" else ["--model", model]
     words += [] if absent == "keep" else ["--absent", absent]
-    if background != "checker":
-        words += ["--save", ",".join(KINDS)]
-        words += ["--background", "background.jpg" if background == "picture" else background]
+    words += files
     return shlex.join([*words, "-o", "my_mattes"])
 
 

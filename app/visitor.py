@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Literal, TypeVar
 
-from icm import Absent, InputError, Reference
+from icm import Absent, Export, InputError, Reference
 
 from .queue import Ticket
+
+EXPORT = Export(kinds=("alpha", "cutout", "composite"), background=(255, 255, 255))
+"""What is downloaded unless something else is chosen; the background is the visitor's own."""
 
 TargetState = Literal["waiting", "working", "done", "absent", "failed"]
 RunState = Literal["idle", "queued", "working", "stopping", "done", "stopped", "failed"]
@@ -140,6 +143,7 @@ class Visitor:
         chosen_target: key of the result looked at.
         background: 'checker', a colour as '#rrggbb', or 'picture'.
         background_path: the uploaded background.
+        export: which files are downloaded, and how; its background stands for none.
         absent: what becomes of pictures that the object may be missing from.
         progress: of the run.
         stop: set when the run should end after the current picture.
@@ -166,6 +170,7 @@ class Visitor:
     chosen_target: str = ""
     background: str = "checker"
     background_path: Path | None = None
+    export: Export = EXPORT
     absent: Absent = "keep"
     progress: Progress = field(default_factory=Progress)
     stop: threading.Event = field(default_factory=threading.Event)

@@ -17,6 +17,8 @@ __all__ = [
     "Adjustment",
     "Call",
     "Engine",
+    "Export",
+    "Exported",
     "Failure",
     "Final",
     "IcmError",
@@ -28,10 +30,14 @@ __all__ = [
     "Pictures",
     "Points",
     "Reference",
+    "Reported",
     "Scribbles",
     "Steps",
     "Stroke",
     "__version__",
+    "csv_report",
+    "export",
+    "html_report",
     "image_size",
     "inventory",
     "load",
@@ -45,12 +51,23 @@ __all__ = [
 if TYPE_CHECKING:
     from icm.build import read_model_config
     from icm.config.adjust import Adjustment
+    from icm.config.export import Export
     from icm.config.results import Absent
     from icm.engine import Call, Engine, Final, Pictures, Steps
     from icm.errors import IcmError, InputError
     from icm.images import Picture, image_size, output_stems, read_image, read_mask
     from icm.matting import Failure, Marking, Matting, load
-    from icm.results import Matte, Points, Reference, Scribbles, Stroke, over
+    from icm.results import (
+        Exported,
+        Matte,
+        Points,
+        Reference,
+        Scribbles,
+        Stroke,
+        export,
+        over,
+    )
+    from icm.results.report import Reported, csv_report, html_report
     from icm.weights.inventory import inventory
 
 _HOMES = {
@@ -58,6 +75,8 @@ _HOMES = {
     "Adjustment": "icm.config.adjust",
     "Call": "icm.engine",
     "Engine": "icm.engine",
+    "Export": "icm.config.export",
+    "Exported": "icm.results",
     "Failure": "icm.matting",
     "Final": "icm.engine",
     "IcmError": "icm.errors",
@@ -69,9 +88,13 @@ _HOMES = {
     "Pictures": "icm.engine",
     "Points": "icm.results",
     "Reference": "icm.results",
+    "Reported": "icm.results.report",
     "Scribbles": "icm.results",
     "Steps": "icm.engine",
     "Stroke": "icm.results",
+    "csv_report": "icm.results.report",
+    "export": "icm.results",
+    "html_report": "icm.results.report",
     "image_size": "icm.images",
     "inventory": "icm.weights.inventory",
     "load": "icm.matting",

@@ -23,6 +23,7 @@ icm.widgets.viewer = (element, act) => {
   const touch = icm.brush(paper, edits.send);
   const panel = icm.panel(paper, touch.change, edits.all);
   const again = h("button", { type: "button", class: "icm-button", onclick: useAsReference }, "Use as reference");
+  const exporting = icm.exporting(() => `${icm.token}/export`, () => act({ action: "refresh" }));
   const slider = h("input", { type: "range", min: 0, max: 100, step: 0.5, value: 50, oninput: cut });
   const sliderLabel = h("label", { class: "icm-slide" }, h("span", {}, "Before"), slider, h("span", {}, "After"));
   slider.setAttribute("aria-label", "Before and after");
@@ -39,13 +40,14 @@ icm.widgets.viewer = (element, act) => {
   const problem = h("p", { class: "icm-problem", role: "alert" });
   const verdict = icm.verdict(act);
   const downloads = h("div", { class: "icm-row" });
+  const copy = icm.copier(() => view.result.full.cutout, problem);
   const everything = h("a", { class: "icm-button icm-strong", download: "mattes.zip" }, "Download all (zip)");
   const empty = icm.welcome();
   const behindBar = h("div", { class: "icm-toolbar" },
     h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload);
   const lookBar = h("div", { class: "icm-toolbar" }, sides.group, stage.controls);
   const work = h("div", { class: "icm-work" },
-    verdict.row, lookBar, touch.row, frame, sliderLabel, panel.box, behindBar, downloads);
+    verdict.row, lookBar, touch.row, frame, sliderLabel, panel.box, behindBar, exporting.box, downloads);
   element.replaceChildren(h("div", { class: "icm" }, empty, work, problem));
 
   async function useAsReference() {
@@ -122,6 +124,7 @@ icm.widgets.viewer = (element, act) => {
     stage.open(result.width, result.height);
     touch.open(result);
     panel.open(result);
+    exporting.open(view.export);
     sharpen();
     const behind = paper.firstChild.style;
     const cutout = kind === "cutout", { background } = view;
@@ -133,9 +136,11 @@ icm.widgets.viewer = (element, act) => {
     cut();
     paper.classList.toggle("icm-dimmed", verdict.show(view) && kind === "cutout");
     const link = ([each, text]) => h("a", { class: "icm-button", href: result.downloads[each], download: "" }, text);
-    const kinds = Object.entries(KINDS).filter(([each]) => each !== "composite" || background !== "checker");
+    const files = view.export?.kinds ?? Object.keys(KINDS);
+    const behindAll = background !== "checker" || view.export?.format === "jpeg";
+    const kinds = Object.entries(KINDS).filter(([each]) => files.includes(each) && (each !== "composite" || behindAll));
     const caption = h("span", { class: "icm-caption" }, "Download this picture:");
-    downloads.replaceChildren(caption, ...kinds.map(link), again, everything);
+    downloads.replaceChildren(caption, ...kinds.map(link), copy, again, everything);
     everything.href = view.zip;
     everything.textContent = `Download all ${view.done} (zip)`;
   }

@@ -17,7 +17,7 @@ from icm.cli.options import (
     add_output_options,
     add_reference_options,
     adjustment_of,
-    background_of,
+    export_of,
     load_model,
     reference_of,
 )
@@ -90,9 +90,6 @@ def _add_target_options(parser: ArgumentParser) -> None:
 
 def _add_more_output_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("more on results")
-    group.add_argument(
-        "--trim", action="store_true", help="cut results to the object; the ledger says where"
-    )
     group.add_argument(
         "--archive",
         choices=("zip", "tar"),
@@ -193,13 +190,7 @@ def _config(arguments: Namespace) -> BatchConfig:
     from icm.config.batch import BatchConfig  # noqa: PLC0415 - imports pydantic
 
     search = {"patterns": arguments.pattern, "exclude": arguments.exclude}
-    results = {
-        "kinds": tuple(dict.fromkeys(arguments.save)),
-        "bits": arguments.bits,
-        "trim": arguments.trim,
-        "background": background_of(arguments.background),
-        "adjust": adjustment_of(arguments),
-    }
+    results = {**export_of(arguments).model_dump(), "adjust": adjustment_of(arguments)}
     flow = {
         "batch": arguments.batch,
         "megapixels": arguments.megapixels,

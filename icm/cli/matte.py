@@ -13,7 +13,7 @@ from icm.cli.options import (
     add_output_options,
     add_reference_options,
     adjustment_of,
-    background_of,
+    export_of,
     load_model,
     load_reference,
 )
@@ -92,7 +92,7 @@ def _check_outputs(arguments: Namespace) -> None:
     if not arguments.out.strip() or (out.exists() and not out.is_dir()):
         raise OutputError(f"'{out}' is no folder: give -o a folder; it is made where it is missing")
     adjustment_of(arguments)
-    background = background_of(arguments.background)
+    background = export_of(arguments).background
     if "composite" in arguments.save and isinstance(background, str) and background != "checker":
         read_image(background)
     remove_leftovers(out)
@@ -101,17 +101,13 @@ def _check_outputs(arguments: Namespace) -> None:
 def _saved(result: Matte | Failure, stem: PurePath, arguments: Namespace) -> Matte | Failure:
     """Writes a matte's files; one that cannot be written is a failure of this target."""
     from icm.matting import Failure  # noqa: PLC0415 - imports torch
+    from icm.results import export  # noqa: PLC0415 - as above
 
     if isinstance(result, Failure):
         return result
     try:
-        result.adjusted(adjustment_of(arguments)).save(
-            arguments.out,
-            stem,
-            arguments.save,
-            bits=arguments.bits,
-            background=background_of(arguments.background),
-        )
+        matte = result.adjusted(adjustment_of(arguments))
+        export(matte, arguments.out, stem, export_of(arguments))
     except IcmError as error:
         return Failure(result.name, error)
     return result

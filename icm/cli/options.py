@@ -6,11 +6,12 @@ from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from icm.config.results import ABSENT, ADJUSTMENTS, OBJECTS, SAVE_KINDS
+from icm.config.results import ABSENT, ADJUSTMENTS, EXPORT, FORMATS, OBJECTS, SAVE_KINDS
 from icm.errors import InputError
 
 if TYPE_CHECKING:
     from icm.config.adjust import Adjustment
+    from icm.config.export import Export
     from icm.matting import Matting
     from icm.results import Points, Reference
 
@@ -181,7 +182,7 @@ def reference_of(matting: Matting, pairs: Sequence[tuple[str, str | Points | Non
 
 
 def add_output_options(parser: ArgumentParser) -> None:
-    """-o, --save, --bits, --background, --absent."""
+    """-o, --absent, and an option for each field of `Export`."""
     group = parser.add_argument_group("results")
     group.add_argument(
         "-o", "--out", required=True, metavar="FOLDER", help="where results go; made if missing"
@@ -194,7 +195,27 @@ def add_output_options(parser: ArgumentParser) -> None:
         help=f"of {', '.join(SAVE_KINDS)} (default: alpha,cutout)",
     )
     group.add_argument(
-        "--bits", type=int, choices=(8, 16), default=8, help="per channel (default: 8)"
+        "--format",
+        choices=tuple(FORMATS),
+        default="png",
+        help="of the files (default: png); jpeg of composites on a colour or a picture only",
+    )
+    group.add_argument(
+        "--bits",
+        type=int,
+        choices=(8, 16),
+        default=8,
+        help="per channel (default: 8); 16 of PNG only",
+    )
+    for name, knob in EXPORT.items():
+        words = f"{knob.words} (default: {knob.default:g})"
+        group.add_argument(f"--{name}", type=int, default=knob.default, metavar="N", help=words)
+    group.add_argument("--trim", action="store_true", help="cut results to the object")
+    group.add_argument(
+        "--canvas",
+        type=canvas,
+        metavar="WIDTHxHEIGHT",
+        help="size of every result, with the object in its middle, scaled down where it is larger",
     )
     group.add_argument(
         "--background",
@@ -209,6 +230,24 @@ def add_output_options(parser: ArgumentParser) -> None:
         "good the matte is), is below the model's threshold: keep the matte all the same "
         "(default), make it empty, or skip the picture",
     )
+
+
+def export_of(arguments: Namespace) -> Export:
+    """What the options ask for.
+
+    Raises:
+        InputError: the format cannot hold it, or a colour is none.
+        ConfigError: a value is out of range.
+    """
+    from icm.config import parse_config  # noqa: PLC0415 - imports pydantic
+    from icm.config.export import Export  # noqa: PLC0415 - imports pydantic
+
+    names = ("format", "bits", "trim", "canvas", *EXPORT)
+    values = {name: getattr(arguments, name) for name in names} | {
+        "kinds": tuple(dict.fromkeys(arguments.save)),
+        "background": background_of(arguments.background),
+    }
+    return parse_config(Export, values, source="the command line")
 
 
 def add_adjust_options(parser: ArgumentParser) -> None:
@@ -255,6 +294,14 @@ def box(text: str) -> tuple[float, float, float, float]:
         return parse_box(text)
     except InputError as error:
         raise ArgumentTypeError(str(error)) from error
+
+
+def canvas(text: str) -> tuple[int, int]:
+    """Parses `1200x800`; anything else is an error that argparse reports."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isascii() and width.isdigit() and height.isascii() and height.isdigit()):
+        raise ArgumentTypeError(f"'{text}' is no size: write it as 1200x800, width first")
+    return int(width), int(height)
 
 
 def save_kinds(text: str) -> tuple[str, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from icm.config.adjust import Adjustment
 from icm.config.base import Config
+from icm.config.export import Export
 
 PICTURE_PATTERNS = tuple(
     f"*.{suffix}"
@@ -22,13 +21,9 @@ class SearchConfig(Config):
     exclude: tuple[str, ...] = ()
 
 
-class ResultsConfig(Config):
+class ResultsConfig(Export):
     """What is written for each target."""
 
-    kinds: tuple[str, ...] = Field(("alpha", "cutout"), min_length=1)
-    bits: Literal[8, 16] = 8
-    trim: bool = Field(False, description="only the box around the object; the ledger says where")
-    background: str | tuple[int, int, int] = "checker"
     adjust: Adjustment = Field(Adjustment(), description="what is done to each finished matte")
 
 

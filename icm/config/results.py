@@ -2,6 +2,11 @@
 
 from typing import Literal, NamedTuple, get_args
 
+Format = Literal["png", "webp", "jpeg"]
+"""Of result files; PNG alone has 16 bits, JPEG no transparency."""
+FORMATS: dict[Format, str] = {"png": ".png", "webp": ".webp", "jpeg": ".jpg"}
+"""Formats of result files, each with the ending of its names."""
+
 SAVE_KINDS = ("alpha", "cutout", "trimap", "guidance", "composite")
 
 Absent = Literal["keep", "empty", "skip"]
@@ -26,4 +31,10 @@ ADJUSTMENTS = {
     "foreground": Knob(1, 0, 1, "strength of foreground colour estimation; 0: the picture's own"),
 }
 """Numbers of `icm.config.adjust.Adjustment`; each default changes nothing."""
+EXPORT = {
+    "quality": Knob(90, 1, 100, "of JPEG and WebP colours; 100 makes WebP lossless"),
+    "margin": Knob(0, 0, 4096, "pixels around the object, which results are then cut to"),
+}
+"""Whole numbers of `icm.config.export.Export`; format, canvas and bits are choices."""
+MOST_CANVAS = 16383  # pixels a side; WebP holds no more
 OBJECTS = ("all", "largest")

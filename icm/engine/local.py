@@ -17,10 +17,9 @@ from icm.engine.plan import Examined, Examiner, content_hash
 from icm.engine.request import Request
 from icm.engine.signals import Stop
 from icm.engine.stages import Final
-from icm.engine.trim import Box, object_box, trimmed
 from icm.errors import IcmError
 from icm.images import Picture, read_image
-from icm.results import Matte, Reference
+from icm.results import Matte, Reference, export
 from icm.results.reference import check_model
 
 _LOG = logging.getLogger(__name__)
@@ -132,13 +131,8 @@ class LocalRun:
         started = time.monotonic()
         job, results = work.job, self._config.results
         matte = matte.adjusted(results.adjust)
-        box: Box | None = object_box(matte.alpha) if results.trim else None
         stale = work.known.stale
-        coloured = not {"cutout", "composite"}.isdisjoint(stale)
-        kept = matte if box is None else trimmed(matte, box, coloured=coloured)
-        paths = kept.save(
-            self._plan.folder, job.stem, stale, bits=results.bits, background=results.background
-        )
+        exported = export(matte, self._plan.folder, job.stem, results, stale)
         settings = self._plan.settings(job.group)
         written = {
             kind: OutputRecord(
@@ -147,10 +141,10 @@ class LocalRun:
                 settings=settings[kind],
                 sha256=content_hash(path),
             )
-            for kind, path in zip(stale, paths, strict=True)
+            for kind, path in zip(stale, exported.paths, strict=True)
         }
         entry = self._entry(work, matte, {**seconds, "write": _since(started)}).model_copy(
-            update={"outputs": {**self._still_valid(work), **written}, "box": box}
+            update={"outputs": {**self._still_valid(work), **written}, "box": exported.box}
         )
         self._ledger.add(entry)
         return Outcome(job, "done", entry, tuple(record.file for record in written.values()))

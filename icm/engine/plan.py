@@ -62,6 +62,8 @@ def settings_hashes(
     ]
     if results.adjust.changes:  # else as in ledgers from before there were adjustments
         shared.append(results.adjust.model_dump(mode="json"))
+    if choices := results.choices():  # likewise
+        shared.append(choices)
     background = _background_hash(results.background) if "composite" in results.kinds else None
     return {
         kind: _hash([kind, *shared, background if kind == "composite" else None])

@@ -1,8 +1,9 @@
 """Pictures in and out: the only place where files of pixels are read and written."""
 
 from icm.images.decode import MAX_PIXELS, MAX_SIDE, image_size, read_image
+from icm.images.encode import write_picture
 from icm.images.mask import mask_of, read_mask
-from icm.images.naming import output_path, output_stems, shortened
+from icm.images.naming import is_picture_folder, output_path, output_stems, shortened
 from icm.images.picture import Picture, PictureSource
 from icm.images.png import write_png
 from icm.images.profile import convert_colours
@@ -18,6 +19,7 @@ __all__ = [
     "check_writable",
     "convert_colours",
     "image_size",
+    "is_picture_folder",
     "mask_of",
     "open_regular",
     "output_path",
@@ -27,6 +29,7 @@ __all__ = [
     "remove_leftovers",
     "resize",
     "shortened",
+    "write_picture",
     "write_png",
     "written_aside",
 ]

@@ -15,10 +15,10 @@ from pathlib import Path, PurePath
 from icm.errors import InputError
 from icm.printable import path_text
 
-# Systems allow 255 bytes a name; the longest ending is `.composite.png`.
-_MOST_BYTES = 255 - 14
+# Systems allow 255 bytes a name; the longest ending is `.composite.webp`.
+_MOST_BYTES = 255 - 15
 _HASH_DIGITS = 12
-_ENDING = ".png"
+ENDINGS = (".png", ".webp", ".jpg")  # of result files of all formats
 
 
 def output_stems(
@@ -66,9 +66,14 @@ def shortened(stem: PurePath) -> PurePath:
     return stem.with_name(encoded[: _MOST_BYTES - len(mark)].decode("utf-8", "ignore") + mark)
 
 
-def output_path(folder: str | Path, stem: PurePath, kind: str) -> Path:
+def output_path(folder: str | Path, stem: PurePath, kind: str, ending: str = ".png") -> Path:
     """The file for one kind of result, as `alpha` or `cutout`."""
-    return Path(folder) / stem.with_name(f"{stem.name}.{kind}{_ENDING}")
+    return Path(folder) / stem.with_name(f"{stem.name}.{kind}{ending}")
+
+
+def is_picture_folder(name: str) -> bool:
+    """Whether a folder of this name could stand where a result should."""
+    return name.endswith(ENDINGS)
 
 
 _Folders = Mapping[PurePath, set[str]]  # names of sub-folders that end like results, by folder
@@ -77,7 +82,7 @@ _Folders = Mapping[PurePath, set[str]]  # names of sub-folders that end like res
 def _picture_folders(names: Iterable[PurePath]) -> _Folders:
     found: defaultdict[PurePath, set[str]] = defaultdict(set)
     for folder in {parent for name in names for parent in name.parents}:
-        if folder.name.endswith(_ENDING):
+        if is_picture_folder(folder.name):
             found[folder.parent].add(folder.name)
     return found
 
@@ -86,7 +91,7 @@ def _is_a_folders(stem: PurePath, folders: _Folders) -> bool:
     """Whether a result of this stem may have the name of a folder of results."""
     start = f"{stem.name}."
     return any(
-        name.startswith(start) and name[len(start) : -len(_ENDING)].strip(".")
+        name.startswith(start) and name[len(start) :].rpartition(".")[0].strip(".")
         for name in folders.get(stem.parent, ())
     )
 

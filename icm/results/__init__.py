@@ -2,6 +2,7 @@
 
 from icm.config.results import SAVE_KINDS
 from icm.results.compositing import Background, over
+from icm.results.exporting import Exported, export
 from icm.results.matte import Matte
 from icm.results.network import Computed, Example, Features, Prediction
 from icm.results.prompts import (
@@ -21,6 +22,7 @@ __all__ = [
     "Background",
     "Computed",
     "Example",
+    "Exported",
     "Features",
     "Marks",
     "Matte",
@@ -30,6 +32,7 @@ __all__ = [
     "Scribbles",
     "Seeds",
     "Stroke",
+    "export",
     "over",
     "parse_box",
     "parse_points",

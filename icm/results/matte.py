@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from icm.config.adjust import Adjustment
-from icm.config.results import SAVE_KINDS
+from icm.config.export import check_format
+from icm.config.results import FORMATS, SAVE_KINDS, Format
 from icm.errors import InputError, OutputError
 from icm.finishing import estimate_foreground, trimap_from_alpha
 from icm.finishing.adjusting import adjusted_alpha
 from icm.finishing.recolouring import partly_coloured, recoloured
-from icm.images import Picture, output_path, resize, write_png
+from icm.images import Picture, output_path, resize, write_picture
 from icm.results.compositing import Background, as_image, composite
 from icm.results.correction import corrected_alpha
 from icm.results.strokes import Stroke
@@ -148,39 +149,46 @@ class Matte:
         *,
         bits: Literal[8, 16] = 8,
         background: Background = "checker",
+        format: Format = "png",  # noqa: A002 - as Pillow calls it
+        quality: int = 90,
     ) -> list[Path]:
         """Writes results as `folder/stem.kind.png`, each at the target's size.
 
-        Of a skipped matte nothing is written, and what an earlier run left in its place is removed.
+        Of a skipped matte nothing is written, and what an earlier run left in its place, in any
+        format, is removed.
 
         Args:
             folder: where to write; made where it is missing.
             stem: the results' common name, as `a/b` (see `icm.images.output_stems`); below
                 `folder`, so neither absolute nor with `..`.
             kinds: some of `SAVE_KINDS`.
-            bits: 8 or 16 per channel.
+            bits: 8 or 16 per channel, the latter of PNG only.
             background: background of the composite, as for `over`.
+            format: 'png', 'webp', or of composites 'jpeg' (`.jpg`).
+            quality: 1 to 100, of the colours of WebP and JPEG; a WebP of 100 is lossless.
 
         Returns:
             The files written, in the order of `kinds`; none of a skipped matte.
 
         Raises:
-            InputError: an unknown kind, a stem that leads out of the folder or is no name, or a
-                background that cannot be read.
+            InputError: an unknown kind, a format that cannot hold it, a stem that leads out of the
+                folder or is no name, or a background that cannot be read.
             OutputError: a file cannot be written, or an earlier one not be removed.
         """
         check_kinds(kinds)
+        check_format(format, bits, kinds)
         stem = _checked_stem(stem)
         paths: list[Path] = []
         if self.skipped:
             for kind in kinds:
-                _remove(output_path(folder, stem, kind))
+                for ending in FORMATS.values():
+                    _remove(output_path(folder, stem, kind, ending))
             return paths
         for kind in kinds:
-            path = output_path(folder, stem, kind)
-            coloured = kind in ("cutout", "composite")
+            path = output_path(folder, stem, kind, FORMATS[format])
+            profile = self.profile if kind in ("cutout", "composite") else None
             content = self._content(kind, background)
-            write_png(path, content, bits, self.profile if coloured else None)
+            write_picture(path, content, bits=bits, quality=quality, profile=profile)
             paths.append(path)
         return paths
 

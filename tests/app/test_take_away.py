@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import zipfile
 from dataclasses import replace
 from pathlib import PurePath
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.bundle import Named, report_of, results_of, single, stems_of, zip_stream
-from app.results import composite, write_results
+from app.bundle import Named, reported, results_of, single, stems_of, zip_stream
+from app.edits import apply, edit_of
+from app.exports import export_of, wanted_of
+from app.results import write_results
 from app.views import command_line, progress_view
 from app.visitor import Progress, Target
 from icm import InputError
@@ -37,40 +40,104 @@ def finished(visitor):
     return visitor, mattes
 
 
-@pytest.mark.parametrize("background", ["checker", "#ff8000"])
-def test_composites_are_those_of_the_matte(finished, background) -> None:
+def _zipped(visitor) -> zipfile.ZipFile:
+    stream = zip_stream(results_of(visitor), wanted_of(visitor), reported(visitor))
+    return zipfile.ZipFile(io.BytesIO(b"".join(stream)))
+
+
+def _chosen(visitor, **choices) -> None:
+    visitor.export = export_of(json.dumps(choices).encode())
+
+
+def _composite(visitor) -> np.ndarray:
+    content, _, _ = single(visitor, visitor.targets[0].key, "composite")
+    return np.asarray(Image.open(io.BytesIO(content)), int)
+
+
+def test_composites_are_those_of_the_matte(finished) -> None:
     visitor, mattes = finished
-    expected = mattes[0].over("checker" if background == "checker" else (255, 128, 0))
-    found = composite(visitor.targets[0].results, background, None)
-    assert np.abs(np.asarray(found).astype(int) - np.asarray(expected)).max() <= 1
+    visitor.background = "#ff8000"
+    expected = np.asarray(mattes[0].over((255, 128, 0)), int)
+    assert np.abs(_composite(visitor) - expected).max() <= 1
 
 
 def test_a_picture_as_background(finished, tmp_path) -> None:
     visitor, mattes = finished
     path = tmp_path / "sea.png"
     path.write_bytes(encoded(disc(50, 300, colour=(0, 200, 255))))
-    found = composite(visitor.targets[0].results, "picture", path)
-    expected = np.asarray(mattes[0].over(path)).astype(int)
-    assert np.abs(np.asarray(found) - expected).max() <= 1
+    visitor.background = "picture"
     with pytest.raises(InputError, match="choose a background"):
-        composite(visitor.targets[0].results, "picture", None)
+        _composite(visitor)
+    visitor.background_path = path
+    assert np.abs(_composite(visitor) - np.asarray(mattes[0].over(path), int)).max() <= 1
 
 
 @pytest.mark.parametrize("colour", ["#12", "#gggggg", "#" + "0" * 400])
 def test_a_wrong_colour_is_refused(finished, colour) -> None:
-    with pytest.raises((InputError, ValueError)) as caught:
-        composite(finished[0].targets[0].results, colour, None)
-    assert isinstance(caught.value, InputError)
+    visitor, _ = finished
+    visitor.background = colour
+    with pytest.raises(InputError):
+        wanted_of(visitor)
+
+
+def test_the_zip_holds_the_files_that_were_chosen(finished) -> None:
+    visitor, _ = finished
+    _chosen(visitor, kinds=["cutout"], format="webp", canvas=[90, 70], margin=5)
+    archive = _zipped(visitor)
+    assert archive.namelist()[0] == "a/x.cutout.webp" and len(archive.namelist()) == 4 + 2
+    with Image.open(archive.open("a/x.cutout.webp")) as image:
+        assert (image.format, image.size, image.mode) == ("WEBP", (90, 70), "RGBA")
+
+
+def test_a_jpeg_has_a_background_even_where_none_was_chosen(finished) -> None:
+    visitor, _ = finished
+    _chosen(visitor, kinds=["composite"], format="jpeg")
+    with Image.open(_zipped(visitor).open("a/x.composite.jpg")) as image:
+        assert (image.format, image.getpixel((0, 0))) == ("JPEG", (255, 255, 255))
+    with pytest.raises(InputError, match="a JPEG has no transparency"):
+        _chosen(visitor, kinds=["cutout"], format="jpeg")
+
+
+def test_sixteen_bits_are_those_that_the_run_has_found(finished) -> None:
+    visitor, _ = finished
+    key = visitor.targets[0].key
+    apply(visitor, key, edit_of({"adjustment": {"feather": 9}}))
+    _chosen(visitor, kinds=["alpha"], bits=16)
+    content, _, _ = single(visitor, key, "alpha")
+    alpha = np.asarray(Image.open(io.BytesIO(content)), int)
+    eight = np.asarray(Image.open(visitor.targets[0].path.parent / "full.alpha.png"), int)
+    assert np.abs(alpha / 257 - eight).max() <= 0.51
+    assert (alpha % 257 != 0).any()  # finer than 8 bits
+
+
+def test_the_command_line_makes_the_same_files(visitor) -> None:
+    _chosen(visitor, kinds=["composite"], format="jpeg", quality=80, canvas=[90, 70], margin=5)
+    assert "--save composite --background '#ffffff' --format jpeg" in command_line(visitor)
+    assert "--quality 80 --margin 5 --canvas=90x70" in command_line(visitor)
+    _chosen(visitor, kinds=["alpha", "cutout", "composite"], trim=True, bits=16)
+    assert command_line(visitor).endswith("object.icmref --bits 16 --trim -o my_mattes")
+
+
+def test_no_file_at_all_is_said(finished) -> None:
+    visitor, _ = finished
+    _chosen(visitor, kinds=["composite"])
+    with pytest.raises(InputError, match="no background was chosen"):
+        wanted_of(visitor)
+
+
+@pytest.mark.parametrize("content", [b"x", b"[]", b'{"margin": -4}', b'{"kinds": ["guidance"]}'])
+def test_an_export_that_is_none_is_refused(content) -> None:
+    with pytest.raises(InputError):
+        export_of(content)
 
 
 def test_the_zip_keeps_folders_and_nothing_collides(finished) -> None:
     visitor, mattes = finished
-    stream = zip_stream(results_of(visitor), visitor.background, None, report_of(visitor))
-    archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
+    archive = _zipped(visitor)
     assert archive.testzip() is None
     stems = ["a/x", "b/x.png", "b/x.jpg", "b/x.png-2"]
     names = [f"{stem}.{kind}.png" for stem in stems for kind in ("alpha", "cutout")]
-    assert archive.namelist() == [*names, "report.csv"]
+    assert archive.namelist() == [*names, "report.html", "report.csv"]
     for stem, matte in zip(stems, mattes, strict=True):
         alpha = np.asarray(Image.open(archive.open(f"{stem}.alpha.png")))
         assert np.array_equal(alpha, np.rint(matte.alpha * 255))
@@ -81,16 +148,16 @@ def test_the_zip_keeps_folders_and_nothing_collides(finished) -> None:
 def test_a_result_that_goes_while_the_zip_is_sent_is_left_out(finished, tmp_path) -> None:
     visitor, _ = finished
     gone = Named("t", PurePath("gone"), tmp_path / "gone")
-    stream = zip_stream([*results_of(visitor)[:1], gone], "checker", None, "")
+    stream = zip_stream([*results_of(visitor)[:1], gone], wanted_of(visitor), [])
     archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
-    assert len(archive.namelist()) == 2 + 1
+    assert len(archive.namelist()) == 2 + 2
 
 
 def test_a_composite_is_written_only_on_a_background_that_was_chosen(finished) -> None:
     visitor, mattes = finished
     for background, count in (("checker", 0), ("#ff8000", 4)):
-        stream = zip_stream(results_of(visitor), background, None, "")
-        archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
+        visitor.background = background
+        archive = _zipped(visitor)
         composites = [name for name in archive.namelist() if ".composite." in name]
         assert len(composites) == count
     found = np.asarray(Image.open(archive.open(composites[0])), int)
@@ -102,8 +169,7 @@ def test_a_picture_that_nothing_is_cut_out_of_is_listed_and_not_exported_blank(f
     target = visitor.targets[0]
     write_results(replace(mattes[0], alpha=np.zeros_like(mattes[0].alpha)), target.path.parent)
     target.state = "absent"
-    stream = zip_stream(results_of(visitor), "checker", None, report_of(visitor))
-    archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
+    archive = _zipped(visitor)
     assert not [name for name in archive.namelist() if name.startswith("a/x")]
     rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
     assert rows[1][0] == "a/x.png" and "no files" in rows[1][3]
@@ -117,8 +183,7 @@ def test_the_zip_says_which_pictures_may_lack_the_object(finished) -> None:
     third.state, third.reason, third.results = "failed", "it is no picture", None
     fourth.state, fourth.confidence, fourth.results = "absent", 0.1, None
     fourth.reason = "Skipped, as you chose."
-    stream = zip_stream(results_of(visitor), "checker", None, report_of(visitor))
-    archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
+    archive = _zipped(visitor)
     rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
     assert rows[0] == ["picture", "object", "how likely the object is in the picture", "note"]
     assert rows[1:] == [
@@ -127,17 +192,22 @@ def test_the_zip_says_which_pictures_may_lack_the_object(finished) -> None:
         ["b/x.png", "maybe not in this picture", "0.2000", ""],
         ["a/x.png", "found", "0.9000", ""],
     ]
+    page = archive.read("report.html").decode()
+    assert page.index("b/x.jpg") < page.index("b/x.png") < page.index("a/x.png")
+    assert "failed: it is no picture" in page and "Skipped, as you chose." in page
+    assert page.count("<img") == 2 * 2 and "http" not in page
 
 
 def test_the_zip_comes_in_pieces(finished) -> None:
-    pieces = [p for p in zip_stream(results_of(finished[0]), "checker", None, "") if p]
+    visitor, _ = finished
+    pieces = [p for p in zip_stream(results_of(visitor), wanted_of(visitor), []) if p]
     assert len(pieces) > 8
     assert max(map(len, pieces)) < sum(map(len, pieces)) / 4
 
 
 def test_a_single_download_has_the_name_of_the_zip(finished) -> None:
     visitor, mattes = finished
-    content, name = single(visitor, visitor.targets[2].key, "alpha")
+    content, name, _ = single(visitor, visitor.targets[2].key, "alpha")
     assert name == "x.jpg.alpha.png"
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), mattes[2].alpha * 255)
     for key, kind in (("t0", "alpha"), (visitor.targets[0].key, "../full")):

@@ -239,3 +239,16 @@ def test_an_adjustment_out_of_range_is_a_wrong_call(
     assert matte(folder, str(folder / "one.jpg"), "--foreground", "3") == 2
     assert "foreground" in capsys.readouterr().err
     assert not written(folder)
+
+
+def test_a_canvas_and_a_format_are_chosen(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = str(folder / "one.jpg")
+    words = ("--save", "composite", "--background", "#ff8000", "--canvas", "90x50", "--margin", "3")
+    assert matte(folder, one, *words, "--format", "jpeg") == 0
+    assert written(folder) == ["one.composite.jpg"]
+    assert Image.open(folder / "out" / "one.composite.jpg").size == (90, 50)
+    capsys.readouterr()
+    assert matte(folder, one, "--format", "webp", "--bits", "16") == 2
+    assert "WebP has 8 bits per channel: choose PNG for 16" in capsys.readouterr().err
+    assert matte(folder, one, "--canvas", "90") == 2
+    assert "write it as 1200x800" in capsys.readouterr().err

@@ -129,6 +129,29 @@ def test_other_settings_redo_the_kinds_that_depend_on_them(
     assert set(_run(request_of, out, results=first | second).values()) == {"unchanged"}
 
 
+def test_another_export_is_another_setting(
+    request_of: Requests, tmp_path: Path, followed: Followed
+) -> None:
+    """The quality counts only where the format has one."""
+    out = tmp_path / "out"
+    steps: list[tuple[dict[str, object], str]] = [
+        ({}, "new"),
+        ({"quality": 70}, "up to date"),
+        ({"format": "webp"}, "other settings"),
+        ({"format": "webp"}, "up to date"),
+        ({"format": "webp", "quality": 70}, "other settings"),
+        ({"margin": 4}, "other settings"),
+        ({"canvas": (40, 30)}, "other settings"),
+        ({"canvas": (40, 30)}, "up to date"),
+    ]
+    for choices, reason in steps:
+        request = request_of(results={"kinds": ("alpha",), **choices})
+        assert {said for _, said in preview(request, out)} == {reason}, choices
+        run_folder(request, out, Stop(), followed)
+    names = {path.suffix for path in out.rglob("*.alpha.*")}
+    assert names == {".png", ".webp"}
+
+
 def test_another_background_picture_of_the_same_name_counts(
     request_of: Requests, tmp_path: Path
 ) -> None:

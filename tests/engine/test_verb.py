@@ -148,3 +148,14 @@ def test_a_listed_target_outside_the_folder_is_refused(
 def test_without_any_reference(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(reference=False) == 2
     assert "--groups" in capsys.readouterr().err
+
+
+def test_a_format_that_holds_no_transparency_is_refused_before_any_work(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--format", "jpeg") == 2
+    assert "a JPEG has no transparency" in capsys.readouterr().err
+    assert not (call.folder / "out").exists()
+    assert call("--format", "jpeg", "--save", "composite", "--background", "#ffffff") == 0
+    names = {f"sub/{number}.composite.jpg" for number in range(3)}
+    assert set(hashes(call.folder / "out")) == names

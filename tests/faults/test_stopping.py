@@ -64,7 +64,7 @@ def test_a_signal_after_the_last_picture_changes_nothing(eight: Undisturbed) -> 
 STUCK = """
 import runpy, sys, time
 from pathlib import Path
-import icm.results.matte
+import icm.images.encode
 
 stuck = Path(sys.argv.pop())
 
@@ -72,7 +72,7 @@ def write_png(path, *arguments):
     stuck.touch()
     time.sleep(1000)
 
-icm.results.matte.write_png = write_png
+icm.images.encode.write_png = write_png
 runpy.run_module("icm", run_name="__main__")
 """
 

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from icm.config.results import FORMATS
 from icm.errors import InputError
 from icm.images import output_path, output_stems
+from icm.images.naming import ENDINGS
 
 
 def stems(names, root=None):
@@ -41,6 +43,13 @@ def test_uploads_of_the_same_name_are_numbered():
 
 def test_dots_in_names():
     assert stems([".hidden.jpg", "v1.2.jpg", "no extension"]) == [".hidden", "v1.2", "no extension"]
+
+
+def test_a_folder_with_the_name_of_a_result_of_any_format_is_avoided():
+    assert set(ENDINGS) == set(FORMATS.values())
+    for ending in ENDINGS:
+        folder = f"b.alpha{ending}"
+        assert stems(["b.jpg", f"{folder}/c.jpg"]) == ["b.jpg", f"{folder}/c"]
 
 
 def test_nothing_lands_outside():

@@ -19,7 +19,7 @@ from icm.engine.cluster.manifest import Target
 from icm.engine.cluster.rows import Packed, packed
 from icm.engine.jobs import Group, Job, make_jobs
 from icm.errors import InputError
-from icm.images import shortened
+from icm.images import is_picture_folder, shortened
 from icm.printable import path_text
 
 _TOP = Path("/-")  # stands for the input folder; nothing is read there
@@ -228,7 +228,7 @@ def _picture_folders(target: Target) -> set[tuple[str, str, str]]:
     return {
         (target.group, _printed(folder.parent.as_posix()), _printed(folder.name))
         for folder in path.parents
-        if folder.name.endswith(".png")
+        if is_picture_folder(folder.name)
     }
 
 

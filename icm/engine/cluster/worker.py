@@ -219,10 +219,13 @@ class Worker:
 
     def _remove_results(self, entry: Entry, earlier: dict[str, OutputRecord]) -> None:
         """Removes what an earlier run made of a target that is skipped now."""
-        kinds = {*earlier, *entry.withheld}
-        for kind in sorted(kinds):
-            path = output_path(self._folder, PurePath(entry.stem), kind)
-            self._results.below(path.relative_to(self._folder).as_posix()).remove()
+        ending = self._duty.config.results.ending
+        files = {record.file for record in earlier.values()}
+        for kind in {*earlier, *entry.withheld}:
+            path = output_path(self._folder, PurePath(entry.stem), kind, ending)
+            files.add(path.relative_to(self._folder).as_posix())
+        for file in sorted(files):
+            self._results.below(file).remove()
 
     def _loaded(self, content: bytes) -> Reference | IcmError:
         """The reference of a file's content; only the last one is kept."""

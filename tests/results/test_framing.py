@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icm.engine.trim import object_box, trimmed
 from icm.images import Picture, read_image
 from icm.results import Matte
+from icm.results.framing import object_box, trimmed
 
 
 def _matte(alpha: NDArray[np.float32]) -> Matte:

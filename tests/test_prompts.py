@@ -178,7 +178,7 @@ def test_other_points_are_another_reference_to_a_batch(picture: str) -> None:
         (["--reference", "PICTURE", "--points", "5;5"], "write points as"),
         (["--reference", "PICTURE", "--points", "5,5,5"], "write points as"),
         (["--reference", "PICTURE", "--points", " "], "write points as"),
-        (["--reference", "PICTURE", "--not-points", "5,5"], "--points before it"),
+        (["--reference", "PICTURE", "--not-points", "5,5"], "--points or --box before it"),
         (["--reference", "PICTURE", "--points", "500,5"], "outside of the picture"),
     ],
 )

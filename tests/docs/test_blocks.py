@@ -23,8 +23,8 @@ from tests.docs.blocks import NOT_RUN, PYTHON, ROOT, SERVES, SHELL, SHOWN, Block
 pytestmark = pytest.mark.xdist_group("docs")  # one resident process is enough
 
 PORT = 7860  # in the pages; a free one takes its place
-NEEDS = r"docker|pip install|make \w|\bDATA\b|--proxy|icm bench|git |Dockerfile|\.ci/"
-"""What a block may be left out for: other programs, the network, training data, hours."""
+NEEDS = r"docker|pip install|make \w|\bDATA\b|--proxy|icm bench|git |Dockerfile|\.ci/|--engine ray"
+"""What a block may be left out for: other programs, the network, clusters, training data, hours."""
 
 MADE = {
     "README.md": ("out/table.alpha.png", "out/shelf.cutout.png", "table_on_white.png"),

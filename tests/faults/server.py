@@ -136,14 +136,14 @@ def _read_slowly(seconds: float) -> None:
 
 
 def _terminate_after(count: int) -> None:
-    real, calls = icm.cli.batch._Shown.advance, itertools.count(1)
+    real, calls = icm.cli.batch.Shown.advance, itertools.count(1)
 
     def advance(self: Any, outcome: Any) -> None:
         real(self, outcome)
         if next(calls) == count:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    icm.cli.batch._Shown.advance = advance  # type: ignore[method-assign]  # in this process only
+    icm.cli.batch.Shown.advance = advance  # type: ignore[method-assign]  # in this process only
 
 
 def _refuse_listing(folder: str) -> None:

@@ -179,18 +179,18 @@ def test_a_batch_takes_as_many_as_the_page(small, tmp_path) -> None:
 def test_a_batch_ends_when_its_caller_has_gone(small, tmp_path, monkeypatch, gate) -> None:
     """It went on to the last picture."""
     matting = small.desk.models.matting("small")
-    seen: list[Path] = []
+    seen: list[str] = []
     begun = threading.Event()
 
     class Slow:
-        fingerprint = matting.fingerprint
-        reference = staticmethod(matting.reference)
+        def __getattr__(self, name: str):
+            return getattr(matting, name)
 
-        def __call__(self, target, reference, **options):
-            seen.append(target)
+        def predict(self, pictures, reference):
+            seen.extend(picture.name for picture in pictures)
             begun.set()
             gate.wait(60)
-            return matting(target, reference, **options)
+            return matting.predict(pictures, reference)
 
     monkeypatch.setitem(small.desk.models._loaded, "small", Slow())
     served = small.desk.registry.served / "gone"

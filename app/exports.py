@@ -36,8 +36,7 @@ def add_exports(app: FastAPI, desk: Desk) -> None:
             raise InputError("this is too long: reload the page")
         wanted = export_of(content)
         visitor = desk.registry.get(token)
-        await asyncio.to_thread(_keep, visitor, wanted)
-        return JSONResponse(choices(wanted))
+        return JSONResponse({"version": await asyncio.to_thread(_keep, visitor, wanted)})
 
 
 def export_of(content: bytes) -> Export:
@@ -135,7 +134,9 @@ def contents(
             yield kind, path.read_bytes()
 
 
-def _keep(visitor: Visitor, wanted: Export) -> None:
+def _keep(visitor: Visitor, wanted: Export) -> int:
+    """Remembers what is wanted; returns the version of the page's state that shows it."""
     with visitor.lock:
         visitor.export = wanted
         visitor.changed()
+        return visitor.version

@@ -44,7 +44,7 @@ icm.exporting = (url, changed) => {
     marginBox.hidden = frame === "whole";
     canvasBox.hidden = frame !== "canvas";
   }
-  let later = 0, busy = 0;
+  let later = 0, busy = 0, newest = 0; // version of the state that shows what was chosen last
   function soon() { clearTimeout(later); busy += 1; later = setTimeout(() => { busy = 0; send(); }, PAUSE); }
   async function send() {
     layout();
@@ -58,14 +58,17 @@ icm.exporting = (url, changed) => {
         .catch(() => { throw new Error("the server cannot be reached: is it still running?"); });
       const said = await answer.json().catch(() => ({}));
       if (!answer.ok) throw new Error(said.error ?? `the server answered ${answer.status}`);
+      newest = Math.max(newest, said.version);
       if (wanted.format === "jpeg") says.textContent = "A JPEG is on the background; on white, where none is chosen.";
       changed();
     } catch (error) { says.textContent = error.message; }
     busy = Math.max(0, busy - 1);
   }
   // Shows what the server knows, unless something is being chosen.
-  function open(wanted) {
-    if (!wanted || busy || box.contains(document.activeElement) && document.activeElement.type === "number") return;
+  function open(wanted, version) {
+    const { activeElement } = document;
+    const typing = box.contains(activeElement) && activeElement.type === "number";
+    if (!wanted || busy || typing || version < newest) return;
     for (const [kind, input] of Object.entries(files)) input.checked = wanted.kinds.includes(kind);
     format.choose(wanted.format);
     bits.choose(String(wanted.bits));

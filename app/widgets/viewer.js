@@ -124,7 +124,7 @@ icm.widgets.viewer = (element, act) => {
     stage.open(result.width, result.height);
     touch.open(result);
     panel.open(result);
-    exporting.open(view.export);
+    exporting.open(view.export, view.version);
     sharpen();
     const behind = paper.firstChild.style;
     const cutout = kind === "cutout", { background } = view;

@@ -181,7 +181,7 @@ def test_a_doubtful_picture_is_emptied_or_skipped_where_chosen(doubtful, device,
     assert states(doubtful) == ["done", "done", "absent"]
     assert (last.results, last.reason) == (None, "Skipped, as you chose.")
     kept = sorted(path.name for path in last.path.parent.iterdir())
-    assert kept == sorted(["empty", last.path.name, "thumbnail.webp"])
+    assert kept == sorted([last.path.name, "thumbnail.webp"])
     assert doubtful.targets[0].results is not None
     doubtful.absent = "keep"
     runs.start(doubtful, device, FakeModels(matting), [last.key])

@@ -81,7 +81,7 @@ def s3_environment(s3_endpoint: str) -> Iterator[dict[str, str]]:
     patch.undo()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machines(s3_environment: dict[str, str]) -> Iterator[Machines]:
     pytest.importorskip("ray", reason="the extra [ray] is not installed")
     from ray.cluster_utils import Cluster

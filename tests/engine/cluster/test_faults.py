@@ -112,6 +112,7 @@ class Case:
         while len(self.computed()) < until and driver.poll() is None:
             assert time.monotonic() < deadline, "nothing goes on"
             time.sleep(0.1)
+        assert len(self.computed()) >= until, driver.communicate()
 
     def recorded(self) -> dict[str, dict[str, Any]]:
         """Rows of the ledger, by source; no source twice."""

@@ -151,10 +151,16 @@ class Rotation:
             lines.append(line)
 
     def place(self, line: Line) -> int:
-        """How many lines have their turn before this one; 0 for one that is not here."""
-        for before, lines in enumerate(self._clients.values()):
+        """How many have their turn before a line; none for one that is not here.
+
+        Paused lines are passed over.
+        """
+        before = 0
+        for lines in self._clients.values():
             if line in lines:
-                return before + lines.index(line)
+                ahead = itertools.islice(lines, lines.index(line))
+                return before + sum(each.goes_on for each in ahead)
+            before += any(each.goes_on for each in lines)
         return 0
 
     def __iter__(self) -> Iterator[Line]:

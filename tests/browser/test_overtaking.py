@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.unsteady import unsteady
+
 pytestmark = pytest.mark.browser
 
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="
@@ -26,6 +28,7 @@ def test_an_older_answer_never_replaces_a_newer_one(visit) -> None:
     assert shown == ["first", "newer", "again"]
 
 
+@unsteady
 def test_a_background_stays_until_the_server_has_heard_of_it(visit) -> None:
     """The choice, an answer from before it, the answer to it, and a choice on another page."""
     colours = visit().evaluate(

@@ -14,8 +14,9 @@ from tests.browser.steps import (
     visitor_of,
     wait_for_cards,
 )
+from tests.browser.unsteady import unsteady
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, unsteady]
 
 _NAMES = "[...document.querySelectorAll('#tray .icm-name')].map((each) => each.textContent)"
 

@@ -98,7 +98,7 @@ def test_from_upload_to_zip(visit, served, tmp_path) -> None:
     waiting.value.save_as(path)
     archive = zipfile.ZipFile(path)
     assert archive.testzip() is None
-    assert len(archive.namelist()) == 9  # two of each picture, and the report
+    assert len(archive.namelist()) == 10  # two of each picture, and the report
     visitor = visitor_of(page, served)
     matting = served.desk.models.matting("small")
     reference = reference_of(visitor, matting)

@@ -73,6 +73,7 @@ def test_a_painted_square_is_the_mask_that_the_network_receives(
     assert overlap >= 0.97
 
 
+@unsteady
 def test_from_upload_to_zip(visit, served, tmp_path) -> None:
     page = visit()
     add_photo(page, "photo.png", encoded(disc(300, 400)))

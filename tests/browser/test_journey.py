@@ -128,7 +128,7 @@ def _look_around(page, served, visitor) -> None:
     """Every side of the result; a new background needs no device."""
     with busy_device(served):
         for side in ("Cut-out", "Alpha", "Guidance", "Before / after"):
-            page.locator("#viewer").get_by_label(side, exact=True).check(force=True)
+            page.locator("#viewer").get_by_role("radio", name=side, exact=True).check(force=True)
             page.wait_for_function("document.querySelector('.icm-after').naturalWidth > 0")
         for _ in range(8):  # a small picture is shown in full only far beyond 100 %
             larger = page.locator("#viewer").get_by_role("button", name="Larger view")

@@ -9,9 +9,8 @@ from PIL import Image
 
 from tests.app.serving import until
 from tests.browser.test_touch_up import _finished
-from tests.browser.unsteady import unsteady
 
-pytestmark = [pytest.mark.browser, unsteady]
+pytestmark = pytest.mark.browser
 
 
 def test_files_are_chosen_and_downloaded(visit, served) -> None:

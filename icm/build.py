@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -139,10 +139,25 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
         refiner = refiner.to(place).eval().requires_grad_(False)
         refiner = refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as below
     model = model.to(place).eval().requires_grad_(False)
+    if config.engine == "openvino":
+        _compile(backbone, place, dtype)
     if autocast is not None or place.type == "cuda":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     fingerprint = _fingerprint(config, getattr(backbone, "identity", "") + weights_hash)
     return Built(model, config, place, autocast, fingerprint, refiner, refiner_hash)
+
+
+def _compile(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> None:
+    """Has OpenVINO run the backbone's networks, in their modules' places."""
+    from icm.compiled import Runtime, compile_networks  # noqa: PLC0415 - optional
+
+    if device.type != "cpu":
+        raise ConfigError(
+            f"engine 'openvino' runs on a CPU, not on {device}: use --device cpu, or --set "
+            "engine=torch"
+        )
+    # No other backbone passes the configuration's checks.
+    compile_networks(Runtime(dtype), cast("JointBackbone | SmallBackbone", backbone), dtype)
 
 
 def small_backbone(config: SmallBackboneConfig) -> SmallBackbone:

@@ -90,19 +90,23 @@ class SmallBackbone(nn.Module):
         self, image_b3hw: Tensor, noise_b3hw: Tensor, *, attention: bool
     ) -> Features:
         """Features of one pass, each image with a noise of its own, as training needs it."""
-        time_b = torch.full(
-            (image_b3hw.shape[0],), self.timestep, dtype=torch.long, device=image_b3hw.device
-        )
-        noisy_bchw = self._signal * (image_b3hw * 2 - 1) + self._spread * noise_b3hw
-        recorder = Recorder() if attention else None
-        maps = self._decode(noisy_bchw, time_b, recorder)
-        grids = [(m.shape[-2], m.shape[-1]) for m in maps[:2]]
-        return Features(image_b3hw, maps, recorder.maps(grids) if recorder else ())
+        noisy_b3hw = self._signal * (image_b3hw * 2 - 1) + self._spread * noise_b3hw
+        return Features(image_b3hw, *self.read(noisy_b3hw, attention=attention))
 
-    def _decode(
-        self, noisy_b3hw: Tensor, time_b: Tensor, recorder: Recorder | None
-    ) -> tuple[Tensor, ...]:
+    def read(
+        self, noisy_b3hw: Tensor, *, attention: bool
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Maps and attention maps of noised images, as `Features` holds them."""
+        recorder = Recorder() if attention else None
+        maps = self.decode(noisy_b3hw, recorder)
+        grids = [(m.shape[-2], m.shape[-1]) for m in maps[:2]]
+        return maps, recorder.maps(grids) if recorder else ()
+
+    def decode(self, noisy_b3hw: Tensor, recorder: Recorder | None) -> tuple[Tensor, ...]:
         """Up-block outputs before up-sampling, coarse to fine."""
+        time_b = torch.full(
+            (noisy_b3hw.shape[0],), self.timestep, dtype=torch.long, device=noisy_b3hw.device
+        )
         return self.unet.decode(_patches(noisy_b3hw), time_b, recorder)
 
     def denoise(self, noisy_b3hw: Tensor, time_b: Tensor) -> Tensor:

@@ -27,6 +27,13 @@ class AttentionMean:
     total_bnn: Tensor | None = None
     layers: int = 0
 
+    @property
+    def mean_bnn(self) -> Tensor:
+        """Mean over the layers so far."""
+        if self.total_bnn is None:
+            raise ValueError("no attention layer of this grid has run")
+        return self.total_bnn / self.layers
+
     def add(self, probability_bknn: Tensor) -> None:
         """Adds one layer's probabilities, averaged over its heads in float32."""
         mean_bnn = reduce(probability_bknn.float(), "b k n m -> b n m", "mean")
@@ -42,16 +49,14 @@ class Recorder:
 
     def add(self, probability_bknn: Tensor) -> None:
         """Files one layer's probabilities under its number of tokens."""
-        self.means.setdefault(probability_bknn.shape[-1], AttentionMean()).add(probability_bknn)
+        count = int(probability_bknn.shape[-1])  # a tensor while the network is traced
+        self.means.setdefault(count, AttentionMean()).add(probability_bknn)
 
     def maps(self, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, ...]:
         """The mean maps `b h w n` of the grids `sizes`."""
         result = []
         for height, width in sizes:
-            mean = self.means[height * width]
-            if mean.total_bnn is None:
-                raise ValueError("no attention layer of this grid has run")
-            mean_bnn = mean.total_bnn / mean.layers
+            mean_bnn = self.means[height * width].mean_bnn
             result.append(rearrange(mean_bnn, "b (h w) n -> b h w n", h=height))
         return tuple(result)
 

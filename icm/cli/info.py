@@ -21,6 +21,7 @@ _PACKAGES = (
     "pillow-heif",
     "PyMatting",
     "gradio",
+    "openvino",
     "ray",
 )
 _MIB = 2**20

@@ -207,6 +207,10 @@ class ModelConfig(Config):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: bfloat16 where the device computes it fast, else float32"
     )
+    engine: Literal["torch", "openvino"] = Field(
+        "torch",
+        description="what runs the networks of the small models on a CPU; openvino is an extra",
+    )
     batch: PositiveInt = Field(8, description="targets that share a pass on a GPU; a CPU takes one")
     seed: int = Field(0, ge=0, lt=2**63, description="of the noise, the same for every picture")
 
@@ -219,6 +223,11 @@ class ModelConfig(Config):
             if not isinstance(self.backbone, DiffusionBackboneConfig):
                 raise ValueError("network kind 'published' needs backbone kind 'diffusion'")
             check_published(self.network, self.backbone, self.input.size, self.input.shape)
+        if self.engine == "openvino" and isinstance(self.backbone, DiffusionBackboneConfig):
+            raise ValueError(
+                "engine 'openvino' runs backbones of kind 'small' and 'joint', not 'diffusion': "
+                "leave engine=torch"
+            )
         joint = isinstance(self.backbone, JointBackboneConfig)
         if isinstance(self.network, JointNetworkConfig) != joint:
             raise ValueError("network kind 'joint' and backbone kind 'joint' need each other")

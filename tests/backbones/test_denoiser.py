@@ -158,7 +158,7 @@ def test_pictures_are_noised_as_the_schedule_does_to_the_bit() -> None:
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     seen: list[torch.Tensor] = []
-    backbone._decode = lambda noisy, *_: seen.append(noisy) or (noisy, noisy, noisy)
+    backbone.decode = lambda noisy, *_: seen.append(noisy) or (noisy, noisy, noisy)
     backbone.noised_features(image, noise, attention=False)
     time = torch.full((2,), backbone.timestep)
     assert torch.equal(seen[0], backbone.schedule.add_noise(image * 2 - 1, noise, time))

@@ -1,11 +1,13 @@
 """How long the bundled model takes for a photograph of a megapixel, now and in other checkouts.
 
     python benchmarks/small_speed.py --tree before=../earlier --tree after=. -o FILE.json
+    python benchmarks/small_speed.py --tree torch=. --tree openvino=.,engine=openvino -o FILE.json
 
-File to alpha, reference kept, model warm: an object that is small in the picture and one that fills
-it (the photographs of `icm demo`); and the first matte of a new process. Checkouts take turns, each
-in a process of its own; medians, least and most of several runs. Processor seconds add up all
-cores and hardly depend on what else runs; seconds on the clock mean something on a quiet machine.
+File to files (alpha and cut-out), reference kept, model warm: an object that is small in the
+picture and one that fills it (the photographs of `icm demo`); and the first matte of a new process.
+Checkouts, or settings of one, take turns, each in a process of its own; medians, least and most of
+several runs. Processor seconds add up all cores and hardly depend on what else runs; seconds on the
+clock mean something on a quiet machine.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import torch
 
@@ -28,14 +31,23 @@ from icm.cli.demonstration import MASK, REFERENCE, photograph
 from icm.images import read_image
 from icm.research.bench.stages import load_average, machine
 
+
+class Tree(NamedTuple):
+    """A checkout, and `key=value` settings of its model."""
+
+    folder: Path
+    settings: tuple[str, ...]
+
+
 TARGETS = {"small object": "cheetah1.jpg", "fills the picture": "lion.jpg"}
 WORKER = """
-import sys, time
+import sys, tempfile, time
 import cv2, numpy as np
 import icm
 from icm.images import read_image
-model = icm.load("small", device="cpu")
-reference = model.reference(sys.argv[1], sys.argv[2])
+model = icm.load("small", device="cpu", overrides=[x for x in sys.argv[1].split(",") if x])
+reference = model.reference(sys.argv[2], sys.argv[3])
+out = tempfile.mkdtemp()
 
 def encoded(path):
     picture = read_image(path)
@@ -44,14 +56,18 @@ def encoded(path):
     bgr = np.rint(picture.at(size)[..., ::-1] * 255).astype(np.uint8)
     return cv2.imencode(".jpg", bgr)[1].tobytes()
 
-targets = {path: encoded(path) for path in sys.argv[3:]}
+targets = {path: encoded(path) for path in sys.argv[4:]}
 for line in sys.stdin:
     target = targets[line.strip()]
     moments = [(time.perf_counter(), time.process_time())]
     picture = read_image(target)
     (prediction,) = model.predict([picture], reference)
     moments.append((time.perf_counter(), time.process_time()))
-    model.finish(picture, prediction)
+    # Earlier checkouts refine in `finish`.
+    refined = model.refine(picture, prediction) if hasattr(model, "refine") else prediction
+    matte = model.finish(picture, refined)
+    moments.append((time.perf_counter(), time.process_time()))
+    matte.save(out, "matte")
     moments.append((time.perf_counter(), time.process_time()))
     print(*(x for moment in moments for x in moment), flush=True)
 """
@@ -60,14 +76,15 @@ for line in sys.stdin:
 def main() -> None:
     """Measures, prints and writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tree", action="append", metavar="NAME=FOLDER", help="of a checkout")
+    parser.add_argument("--tree", action="append", metavar="NAME=FOLDER[,KEY=VALUE]")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("-o", "--out", type=Path, default=Path("benchmarks/small_speed.json"))
     arguments = parser.parse_args()
     given = arguments.tree or ["after=."]
-    trees = {name: Path(folder).resolve() for name, _, folder in (x.partition("=") for x in given)}
+    trees = {name: _tree(value) for name, _, value in (x.partition("=") for x in given)}
+    words = " ".join(f"--tree {name}" for name in arguments.tree or ())
     result: dict[str, object] = {
-        "command": "python benchmarks/small_speed.py --tree before=FOLDER --tree after=.",
+        "command": f"python benchmarks/small_speed.py {words}",
         "machine": machine(torch.device("cpu")),
         "load": load_average(),
         "threads": os.environ.get("OMP_NUM_THREADS", "all cores"),
@@ -80,15 +97,20 @@ def main() -> None:
     print(text)
 
 
-def _warm(trees: dict[str, Path], runs: int) -> dict[str, dict[str, object]]:
+def _tree(value: str) -> Tree:
+    folder, *settings = value.split(",")
+    return Tree(Path(folder).resolve(), tuple(settings))
+
+
+def _warm(trees: dict[str, Tree], runs: int) -> dict[str, dict[str, object]]:
     """Statistics of each target and stage, by tree."""
     paths = {name: str(photograph(file)) for name, file in TARGETS.items()}
-    words = [sys.executable, "-c", WORKER, str(photograph(REFERENCE)), str(MASK), *paths.values()]
+    words = [str(photograph(REFERENCE)), str(MASK), *paths.values()]
     workers = {
         name: subprocess.Popen(
-            words,
-            cwd=tree,
-            env={**os.environ, "PYTHONPATH": str(tree)},
+            [sys.executable, "-c", WORKER, ",".join(tree.settings), *words],
+            cwd=tree.folder,
+            env={**os.environ, "PYTHONPATH": str(tree.folder)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -119,7 +141,7 @@ def _asked(worker: subprocess.Popen[str], path: str) -> list[float]:
 
 
 def _stages(answers: Sequence[Sequence[float]]) -> dict[str, object]:
-    pairs = {"alpha": (0, 4), "network": (0, 2), "finishing": (2, 4)}
+    pairs = {"file to files": (0, 6), "network": (0, 2), "finishing": (2, 4), "writing": (4, 6)}
     return {
         stage: {
             "seconds": _spread([row[last] - row[first] for row in answers]),
@@ -129,23 +151,25 @@ def _stages(answers: Sequence[Sequence[float]]) -> dict[str, object]:
     }
 
 
-def _cold(trees: dict[str, Path], runs: int) -> dict[str, object]:
+def _cold(trees: dict[str, Tree], runs: int) -> dict[str, object]:
     """Statistics of `icm matte` on one photograph, by tree."""
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in trees}
     target = str(photograph(TARGETS["small object"]))
     read_image(target)  # into the system's cache
     words = ["matte", target, "--reference", str(photograph(REFERENCE)), "--mask", str(MASK)]
-    for name, tree in list(trees.items()) * runs:
+    for turn, (name, tree) in enumerate(list(trees.items()) * (runs + 1)):
+        settings = [word for setting in tree.settings for word in ("--set", setting)]
         with TemporaryDirectory() as folder:
             begun, used = time.perf_counter(), _children()
             subprocess.run(
-                [sys.executable, "-m", "icm", *words, "-o", folder, "--save", "alpha"],
-                cwd=tree,
-                env={**os.environ, "PYTHONPATH": str(tree)},
+                [sys.executable, "-m", "icm", *words, *settings, "-o", folder, "--save", "alpha"],
+                cwd=tree.folder,
+                env={**os.environ, "PYTHONPATH": str(tree.folder)},
                 check=True,
                 capture_output=True,
             )
-            rows[name].append((time.perf_counter() - begun, _children() - used))
+            if turn >= len(trees):  # the first of each fills caches
+                rows[name].append((time.perf_counter() - begun, _children() - used))
     return {
         name: {
             "seconds": _spread([wall for wall, _ in each]),

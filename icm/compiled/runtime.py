@@ -148,8 +148,8 @@ def _converted(module: nn.Module, example: Sequence[Tensor]) -> Any:
 
     frontend = FrontEndManager().load_by_framework("pytorch")
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", torch.jit.TracerWarning
-        )  # of paddings and counts that are the same for all sizes
+        # Of tracing, which is what OpenVINO reads, and of paddings and counts that it takes for
+        # constants: they are the same at all sizes.
+        warnings.simplefilter("ignore")
         decoder = TorchScriptPythonDecoder(module, example_input=tuple(example))
     return frontend.convert(frontend.load(decoder))

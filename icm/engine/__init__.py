@@ -1,7 +1,8 @@
 """Runs over folders of any size: resumable, bounded in memory, each failure named."""
 
 from icm.engine.archive import archive_format, archive_into, open_archive
-from icm.engine.engine import Call, Engine
+from icm.engine.call import Call
+from icm.engine.engine import Engine
 from icm.engine.group_file import read_groups
 from icm.engine.jobs import Group, Job, Missed, find_pictures, listed_pictures, make_jobs
 from icm.engine.ledger import LEDGER, Entry, Ledger, read_entries

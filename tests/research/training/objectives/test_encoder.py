@@ -19,7 +19,7 @@ from icm.build import build, read_model_config
 from icm.cli import main
 from icm.config.data import PairSettings
 from icm.config.training import EncoderTraining, parse_training
-from icm.models.small.encoder_network import EncoderCoarse
+from icm.models.small.encoder_steps import EncoderCoarse
 from icm.research.data.batches import PairBatch, PairBatches
 from icm.research.training.objectives.encoder import prepared, with_mismatches
 from icm.research.training.objectives.encoder_losses import EncoderTruth, encoder_objective

@@ -46,6 +46,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "read_model_config",
+    "report_files",
 ]
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
         export,
         over,
     )
-    from icm.results.report import Reported, csv_report, html_report
+    from icm.results.report import Reported, csv_report, html_report, report_files
     from icm.weights.inventory import inventory
 
 _HOMES = {
@@ -95,6 +96,7 @@ _HOMES = {
     "csv_report": "icm.results.report",
     "export": "icm.results",
     "html_report": "icm.results.report",
+    "report_files": "icm.results.report",
     "image_size": "icm.images",
     "inventory": "icm.weights.inventory",
     "load": "icm.matting",

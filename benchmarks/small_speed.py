@@ -63,9 +63,9 @@ for line in sys.stdin:
     picture = read_image(target)
     (prediction,) = model.predict([picture], reference)
     moments.append((time.perf_counter(), time.process_time()))
-    # Earlier checkouts refine in `finish`.
-    refined = model.refine(picture, prediction) if hasattr(model, "refine") else prediction
-    matte = model.finish(picture, refined)
+    if hasattr(model, "refine"):  # checkouts before it do this in `finish`
+        prediction = model.refine(picture, prediction)
+    matte = model.finish(picture, prediction)
     moments.append((time.perf_counter(), time.process_time()))
     matte.save(out, "matte")
     moments.append((time.perf_counter(), time.process_time()))

@@ -111,9 +111,8 @@ class Runtime:
                 compiled = self._core.import_model(io.BytesIO(blob), PROCESSOR, self._options)
                 return CompiledNetwork(compiled)
             except RuntimeError as error:
-                log.warning(
-                    "%s as it was kept cannot be used and is converted again: %s", name, error
-                )
+                reason = str(error).strip().rpartition("\n")[-1]
+                log.warning("the kept %s cannot be used and is converted again: %s", name, reason)
         log.info("converting %s for OpenVINO (once)", name)
         compiled = self._core.compile_model(_converted(module, example), PROCESSOR, self._options)
         kept(place, compiled.export_model().getvalue())

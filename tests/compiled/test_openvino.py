@@ -141,7 +141,9 @@ def test_what_cannot_be_used_is_converted_again(
             file.write_bytes(file.read_bytes()[:-1000])
     assert_equal(features("openvino"), first)
     assert "again" in caplog.text
-    assert files(folder) == made
+    mended = files(folder)
+    assert mended.keys() == made.keys()
+    assert all(size > 0.9 * made[name] for name, size in mended.items())
 
 
 @needed
@@ -211,7 +213,7 @@ def test_the_key_of_a_network_follows_all_that_it_depends_on() -> None:
     def key(network: nn.Module) -> str:
         return runtime.key_of(network, {"openvino": "1"})
 
-    def convolution(value: float, stride: int = 1) -> nn.Module:
+    def convolution(value: float, stride: int = 1) -> nn.Conv2d:
         network = nn.Conv2d(3, 8, 3, stride)
         nn.init.constant_(network.weight, value)
         nn.init.zeros_(network.bias)

@@ -77,6 +77,21 @@ def assert_equal(found: Sequence[Features], expected: Sequence[Features]) -> Non
             )
 
 
+def convolution(value: float, stride: int = 1) -> nn.Conv2d:
+    """A network whose weights are all of one value."""
+    network = nn.Conv2d(3, 8, 3, stride)
+    nn.init.constant_(network.weight, value)
+    nn.init.zeros_(network.bias)
+    return network.eval().requires_grad_(False)
+
+
+def assert_runs(network: nn.Module) -> None:
+    """OpenVINO, new to it or not, gives what torch gives."""
+    x_bchw = torch.rand(1, 3, 24, 32, generator=torch.Generator().manual_seed(0))
+    compiled = Runtime(torch.float32).compile(network, "one", [torch.zeros(1, 3, 8, 8)])
+    torch.testing.assert_close(compiled(x_bchw), (network(x_bchw),), rtol=1e-4, atol=1e-4)
+
+
 def files(folder: Path) -> dict[str, int]:
     """Names of what is kept, without their keys, and sizes."""
     return {file.name.partition("-")[0]: file.stat().st_size for file in folder.iterdir()}
@@ -122,8 +137,8 @@ def test_a_second_process_converts_nothing(folder: Path) -> None:
 
 @needed
 def test_other_weights_are_converted_anew(folder: Path) -> None:
-    features("openvino")
-    assert_equal(features("openvino", "seed=1"), features("torch", "seed=1"))
+    for value in (1.0, 2.0):
+        assert_runs(convolution(value))
     assert len(list(folder.iterdir())) == 2
 
 
@@ -132,18 +147,18 @@ def test_other_weights_are_converted_anew(folder: Path) -> None:
 def test_what_cannot_be_used_is_converted_again(
     folder: Path, whole: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = features("openvino")
-    made = files(folder)
-    for file in folder.iterdir():
-        if whole:  # intact, and no network
-            kept(file.stem, b"no network")
-        else:
-            file.write_bytes(file.read_bytes()[:-1000])
-    assert_equal(features("openvino"), first)
+    network = convolution(1.0)
+    assert_runs(network)
+    (file,) = folder.iterdir()
+    if whole:  # intact, and no network
+        kept(file.stem, b"no network")
+    else:
+        file.write_bytes(file.read_bytes()[:-100])
+    assert_runs(network)
     assert "again" in caplog.text
-    mended = files(folder)
-    assert mended.keys() == made.keys()
-    assert all(size > 0.9 * made[name] for name, size in mended.items())
+    caplog.clear()
+    assert_runs(network)
+    assert not caplog.text, "it was not kept in the damaged one's place"
 
 
 @needed
@@ -212,12 +227,6 @@ def test_on_a_gpu_it_is_refused() -> None:
 def test_the_key_of_a_network_follows_all_that_it_depends_on() -> None:
     def key(network: nn.Module) -> str:
         return runtime.key_of(network, {"openvino": "1"})
-
-    def convolution(value: float, stride: int = 1) -> nn.Conv2d:
-        network = nn.Conv2d(3, 8, 3, stride)
-        nn.init.constant_(network.weight, value)
-        nn.init.zeros_(network.bias)
-        return network
 
     first = key(convolution(1.0))
     assert key(convolution(1.0)) == first

@@ -8,8 +8,9 @@ exactly the regions that they were drawn for.
 
 The stroke network (`icm/finishing/stroke_network.py`) learnt from training pictures alone. That its
 answer is softened by the guided filter, and not made any harder before, was chosen on 16 targets of
-the groups at odd places: on those, three strokes bring back .39 of what was missing. What was before
-the network brought .36 on the targets here, and .30 on those.
+the groups at odd places: on those, three strokes bring back .39 of what was missing. The targets
+here were looked at on the way, and nothing was chosen on them. What was before the network brought
+.36 on them, and .30 on the others.
 
 Run: python benchmarks/corrections.py --data ../shared/data/val [--sheet OUT.png]
 """
@@ -115,7 +116,8 @@ def corrected(case: Case) -> Course:
     flipped = case.matte.alpha.copy()
     course, ideal = [iou(matte.alpha, true)], [iou(matte.alpha, true)]
     _ = matte.foreground  # as on the page, where the first result has been shown
-    matte.corrected([icm.Stroke(((0, 0),), keep=True, width=1)])  # loads the network
+    for keep in (True, False):  # loads the network and compiles pymatting's kernels
+        matte.corrected([icm.Stroke(((20, 20), (60, 40)), keep=keep, width=20)])
     for _ in range(STROKES):
         wrong = mistakes(matte.alpha, true)
         if not wrong:

@@ -5,30 +5,19 @@ from __future__ import annotations
 import io
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from icm import (
-    Export,
-    InputError,
-    Picture,
-    Reported,
-    csv_report,
-    html_report,
-    output_stems,
-    read_image,
-)
+from icm import Export, InputError, Picture, Reported, output_stems, read_image, report_files
 
 from .exports import contents, wanted_of
 from .kept import EMPTY
 from .results import KINDS
 from .views import doubtful_first
 from .visitor import Target, Visitor
-from .words import MAYBE
+from .words import MAYBE, told
 
-REPORT, PAGE = "report.csv", "report.html"
-_PICTURED = 300
 _SAID = {"done": "found", "absent": MAYBE, "failed": "failed"}
 
 
@@ -86,23 +75,25 @@ def single(visitor: Visitor, key: str, kind: str) -> tuple[bytes, str, str]:
     return content, f"{named.stem.name}.{kind}{wanted.ending}", wanted.format
 
 
-def reported(visitor: Visitor) -> list[Reported]:
-    """What became of each picture: failures first, then doubtful ones, then the rest."""
+def reported(visitor: Visitor) -> dict[str, Reported]:
+    """What became of each picture, by key: failures first, then doubtful ones, then the rest."""
     with visitor.lock:
         targets = doubtful_first([each for each in visitor.targets if each.state in _SAID])
         targets.sort(key=lambda target: target.state != "failed")
-        return [_row(target) for target in targets]
+        return {target.key: _row(target) for target in targets}
 
 
 def zip_stream(
-    results: Sequence[Named], wanted: Export, report: Sequence[Reported]
+    results: Sequence[Named], wanted: Export, report: Mapping[str, Reported]
 ) -> Iterator[bytes]:
     """Pieces of a zip with the files of each result, `report.html` and `report.csv`.
 
-    A result that is taken away meanwhile is left out. Pictures are stored as they are: they hold
-    nothing that a zip could make smaller.
+    A result that the format cannot hold, or that is taken away meanwhile, is left out, and the
+    report names it with the reason. Pictures are stored as they are: they hold nothing that a zip
+    could make smaller.
     """
     sink = _Sink()
+    left_out: dict[str, str] = {}
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for named in results:
             try:
@@ -110,13 +101,25 @@ def zip_stream(
                     name = named.stem.with_name(f"{named.stem.name}.{kind}{wanted.ending}")
                     archive.writestr(_entry(name.as_posix()), content)
                     yield sink.taken()
-            except (OSError, InputError):
-                continue
-        page = "".join(html_report("", report, pictured=_PICTURED))
-        archive.writestr(_entry(PAGE), page)
-        yield sink.taken()
-        archive.writestr(_entry(REPORT), csv_report(report))
+            except InputError as error:
+                left_out[named.key] = told(error)
+            except OSError:
+                left_out[named.key] = "its files are no longer there"
+        for ending, parts in report_files("", _with_left_out(report, left_out)):
+            archive.writestr(_entry(f"report{ending}"), "".join(parts))
+            yield sink.taken()
     yield sink.taken()
+
+
+def _with_left_out(report: Mapping[str, Reported], reasons: Mapping[str, str]) -> list[Reported]:
+    """The rows of a report; what is not in the zip is a failure, and failures come first."""
+    rows = [
+        replace(row, state="failed", note=f"not in the zip: {reasons[key]}")
+        if key in reasons
+        else row
+        for key, row in report.items()
+    ]
+    return sorted(rows, key=lambda row: row.state != "failed")
 
 
 def _row(target: Target) -> Reported:
@@ -129,7 +132,10 @@ def _row(target: Target) -> Reported:
         if target.results is None or empty:
             return []
         shown = (("before", "target"), ("cutout", "matte"))
-        return [(read_image(folder / f"{name}.webp"), words) for name, words in shown]
+        try:
+            return [(read_image(folder / f"{name}.webp"), words) for name, words in shown]
+        except InputError as error:
+            raise InputError(told(error)) from error
 
     return Reported(
         target.name.as_posix(),

@@ -19,6 +19,7 @@ soft edges such as hair and fur, so that you can put it on any background.</p></
 _STEP = '<div class="icm icm-step"><h2>{}</h2><p>{}</p></div>'
 _SCRIPTS = (
     "core.js",
+    "order.js",
     "kept.js",
     "restart.js",
     "stage.js",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,10 @@ from .uploads import THUMBNAIL, fitted
 LOOK = 1280  # longer side of what is looked at before it is zoomed into
 LOOKS = ("before", "cutout", "alpha", "guidance")
 KINDS = ("alpha", "cutout", "composite")
+_LOOK_AS: dict[str, dict[str, Any]] = {  # a fifth of the default's time, a few kilobytes more
+    "alpha": {"lossless": True, "quality": 20, "method": 0},
+    "cutout": {"quality": 90, "alpha_quality": 90, "method": 2},
+}
 
 
 def write_results(matte: Matte, folder: Path) -> None:
@@ -46,7 +51,7 @@ def write_matte(matte: Matte, folder: Path) -> None:
     for kind in ("alpha", "cutout"):
         with Image.open(folder / f"full.{kind}.png") as image:
             look = image.resize(small, Image.Resampling.LANCZOS)
-            look.save(folder / f"{kind}.webp", quality=90, lossless=kind == "alpha")
+            look.save(folder / f"{kind}.webp", **_LOOK_AS[kind])
     write_card(folder)
 
 

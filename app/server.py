@@ -39,6 +39,7 @@ from .product import LOGIN, name_product
 from .routes import add_routes
 from .security import OwnRoutes, answer_in_words, login, seal
 from .settings import Settings
+from .streams import Streams
 
 if TYPE_CHECKING:
     from .agents import Agents
@@ -155,6 +156,7 @@ def _configuration(app: FastAPI) -> uvicorn.Config:
 def _guard(app: FastAPI, desk: Desk) -> None:
     """Adds what stands before every route, the innermost first."""
     settings, registry = desk.settings, desk.registry
+    app.add_middleware(Streams)
     app.add_middleware(OwnRoutes, served=registry.served, mcp=settings.mcp)
     app.add_middleware(Limits, settings=settings, stored=registry.stored)
     # Gradio adds no headers of its own where its parent has this middleware.

@@ -13,8 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,6 +124,29 @@ def measured(model: Path, weights: Path | None, data: Path) -> dict[str, float]:
     return {**found, "mean": round(float(both[0]), 4), "mse": round(float(both[1]), 4)}
 
 
+def scores_of(row: Row, arguments: argparse.Namespace) -> dict[str, float]:
+    """Trains and measures one row."""
+    return measured(*trained(row, arguments), arguments.data)
+
+
+def finished_rows(
+    log: Path, rows: Mapping[str, Callable[[], Mapping[str, float]]]
+) -> list[dict[str, Any]]:
+    """Those of a log, and the others measured and added to it, one by one."""
+    done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    known = {each["without"] for each in done}
+    for name, measure in rows.items():
+        if name in known:
+            continue
+        begun = time.monotonic()
+        scores = measure()
+        done.append({"without": name, **scores, "seconds": round(time.monotonic() - begun)})
+        with log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(done[-1]) + "\n")
+        print(done[-1], flush=True)
+    return done
+
+
 def main() -> None:
     """Trains and measures all rows that are not done, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -133,17 +159,10 @@ def main() -> None:
     parser.add_argument("--result", type=Path, default=Path("benchmarks/ingredients.json"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    log = arguments.out / "rows.jsonl"
-    done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    for row in ROWS:
-        if row.name in {each["without"] for each in done}:
-            continue
-        begun = time.monotonic()
-        scores = measured(*trained(row, arguments), arguments.data)
-        done.append({"without": row.name, **scores, "seconds": round(time.monotonic() - begun)})
-        with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(done[-1]) + "\n")
-        print(done[-1], flush=True)
+    done = finished_rows(
+        arguments.out / "rows.jsonl",
+        {row.name: partial(scores_of, row, arguments) for row in ROWS},
+    )
     result = {
         "command": f"python benchmarks/ingredients.py --steps {arguments.steps} "
         f"--batch {arguments.batch} --data DATA --denoiser WEIGHTS",

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from ingredients import TARGETS, measured
+from ingredients import TARGETS, finished_rows, measured
 
 from icm.config.training import EncoderTraining, load_training
 from icm.research.bench.stages import machine
@@ -119,6 +119,11 @@ def trained(row: Row, arguments: argparse.Namespace) -> Path:
     return model
 
 
+def scores_of(row: Row, arguments: argparse.Namespace) -> dict[str, float]:
+    """Trains and measures one row."""
+    return measured(trained(row, arguments), None, arguments.data)
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Trains and measures all rows that are not done, and writes the table."""
     names = [row.name for row in ROWS]
@@ -134,19 +139,15 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--result", type=Path, default=Path("benchmarks/ingredients_encoder.json"))
     arguments = parser.parse_args(words)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    log = arguments.out / "rows.jsonl"
-    done = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    for row in ROWS:
-        if row.name not in arguments.rows or row.name in {each["without"] for each in done}:
-            continue
-        if not row.pseudo_labels and arguments.pseudo_labels is None:
-            continue
-        begun = time.monotonic()
-        scores = measured(trained(row, arguments), None, arguments.data)
-        done.append({"without": row.name, **scores, "seconds": round(time.monotonic() - begun)})
-        with log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(done[-1]) + "\n")
-        print(done[-1], flush=True)
+    wanted = [
+        row
+        for row in ROWS
+        if row.name in arguments.rows and (row.pseudo_labels or arguments.pseudo_labels is not None)
+    ]
+    done = finished_rows(
+        arguments.out / "rows.jsonl",
+        {row.name: partial(scores_of, row, arguments) for row in wanted},
+    )
     labels = "" if arguments.pseudo_labels is None else " --pseudo-labels FOLDER"
     result = {
         "command": f"python benchmarks/ingredients_encoder.py --data DATA{labels} "

@@ -1,10 +1,11 @@
-"""From opening the page to a zip of six cut-outs, as a person goes: clicks and seconds.
+"""From opening the page to a zip of six cut-outs, one of them corrected: clicks and seconds.
 
-    python -m benchmarks.page_path [--url http://127.0.0.1:7860] [-o benchmarks/page_path.json]
+    python benchmarks/page_path.py --tree before=../earlier --tree after=. -o FILE.json
 
-Without an address, a page with the bundled model is served for it. Chromium comes by
-`.ci/browser-setup`. A drag counts as a click, and so does a file dialogue; seconds are the
-machine's, with the part that the device took beside them.
+Each checkout serves its own page with the bundled model, one after the other; a page of earlier
+checkouts has no brush on the result, so that nothing is corrected there. Chromium comes by
+`.ci/browser-setup`. A drag counts as a click, a file dialogue as two; seconds are the machine's,
+with the part that the device took beside them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+
+import httpx
+import torch
+
+from icm.research.bench.stages import load_average, machine
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "docs" / "examples"
 PICTURES = 6
@@ -57,16 +68,28 @@ class Visit:
 
 
 def main() -> None:
-    """Goes the way once and writes what it cost."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", help="of a running page; by default one is served")
+    """Goes the way once on each page and writes what it cost."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tree", action="append", metavar="NAME=FOLDER", help="of a checkout")
     parser.add_argument("-o", "--output", type=Path, help="JSON to write")
     arguments = parser.parse_args()
-    with _served(arguments.url) as url, _browser() as page, tempfile.TemporaryDirectory() as folder:
-        result = walk(page, url, Path(folder))
-    print(json.dumps(result, indent=1))
+    given = arguments.tree or ["after=."]
+    result: dict[str, Any] = {
+        "command": "python benchmarks/page_path.py --tree before=FOLDER --tree after=.",
+        "machine": machine(torch.device("cpu")),
+        "load": load_average(),
+    }
+    for name, _, tree in (each.partition("=") for each in given):
+        with (
+            _served(Path(tree).resolve()) as url,
+            _browser() as page,
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            result[name] = walk(page, url, Path(folder))
+    text = json.dumps(result, indent=1)
+    print(text)
     if arguments.output:
-        arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        arguments.output.write_text(text + "\n", encoding="utf-8")
 
 
 def walk(page: Any, url: str, folder: Path) -> dict[str, Any]:
@@ -94,6 +117,7 @@ def walk(page: Any, url: str, folder: Path) -> dict[str, Any]:
             return frame.top >= 0 && frame.bottom <= innerHeight;
         }"""
     )
+    corrected = _correct(way)
     with page.expect_download() as waiting_download:
         way.click(page.get_by_role("link", name="Download all").first)
     path = folder / "mattes.zip"
@@ -106,6 +130,7 @@ def walk(page: Any, url: str, folder: Path) -> dict[str, Any]:
         "seconds": round(sum(way.steps.values()), 1),
         "seconds without the device": round(sum(way.steps.values()) - way.steps["cut out"], 1),
         "steps": way.steps,
+        "pictures corrected": int(corrected),
         "result in view after the run": seen,
         "files in the zip": files,
     }
@@ -136,6 +161,30 @@ def _mark(way: Visit) -> None:
     page.mouse.up()
 
 
+def _correct(way: Visit) -> bool:
+    """One stroke of the eraser across the shown result, where the page has one."""
+    page = way.page
+    eraser = page.locator("#viewer").get_by_role("button", name="Erase")
+    if not eraser.count():
+        return False
+    shown = "document.querySelector('#viewer .icm-after').src"
+    before = page.evaluate(shown)
+    way.click(eraser)
+    paper = page.locator("#viewer .icm-paper").bounding_box()
+    places = [
+        (paper["x"] + x * paper["width"], paper["y"] + 0.5 * paper["height"]) for x in (0.45, 0.55)
+    ]
+    way.clicks += 1
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    page.mouse.move(*places[1], steps=6)
+    page.mouse.up()
+    page.wait_for_function(f"before => {shown} !== before", arg=before)
+    page.wait_for_function("document.querySelector('#viewer .icm-after').complete")
+    way.done("correct one picture")
+    return True
+
+
 def _pictures(folder: Path) -> list[Path]:
     """Six pictures: the examples, some of them twice."""
     found = sorted(EXAMPLES.glob("photos/**/*.jpg"))
@@ -147,15 +196,33 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _served(url: str | None) -> Iterator[str]:
-    if url is not None:
+def _served(tree: Path) -> Iterator[str]:
+    """The page of a checkout, in a process of its own, once its model is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "app", "--port", str(port)],
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree)},
+    )
+    try:
+        while not _ready(url):
+            if server.poll() is not None:
+                raise SystemExit(f"the page of {tree.name} ended by itself")
+            time.sleep(0.2)
         yield url
-        return
-    from app.settings import Settings  # noqa: PLC0415 - only where no page is given
-    from tests.app.serving import running  # noqa: PLC0415
+    finally:
+        server.terminate()
+        server.wait()
 
-    with running(Settings()) as page:
-        yield page.url
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz").status_code == HTTPStatus.OK
+    except httpx.TransportError:
+        return False
 
 
 @contextlib.contextmanager

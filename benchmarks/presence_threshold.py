@@ -24,7 +24,7 @@ from icm.research.data.pairs import Pair, PairSource
 from icm.research.data.pictures import TrainingPictures
 from icm.research.metrics.roc import area_under_roc
 
-WITHHELD = 0.01
+WITHHELD = 0.02
 SHARES = {"composite": 0.35, "procedural": 0.05, "natural": 0.45, "video": 0.15}
 
 

@@ -35,9 +35,7 @@ __all__ = [
     "Steps",
     "Stroke",
     "__version__",
-    "csv_report",
     "export",
-    "html_report",
     "image_size",
     "inventory",
     "load",
@@ -46,6 +44,7 @@ __all__ = [
     "read_image",
     "read_mask",
     "read_model_config",
+    "report_files",
 ]
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ if TYPE_CHECKING:
         export,
         over,
     )
-    from icm.results.report import Reported, csv_report, html_report
+    from icm.results.report import Reported, report_files
     from icm.weights.inventory import inventory
 
 _HOMES = {
@@ -92,14 +91,13 @@ _HOMES = {
     "Scribbles": "icm.results",
     "Steps": "icm.engine",
     "Stroke": "icm.results",
-    "csv_report": "icm.results.report",
     "export": "icm.results",
-    "html_report": "icm.results.report",
     "image_size": "icm.images",
     "inventory": "icm.weights.inventory",
     "load": "icm.matting",
     "output_stems": "icm.images",
     "over": "icm.results",
+    "report_files": "icm.results.report",
     "read_image": "icm.images",
     "read_mask": "icm.images",
     "read_model_config": "icm.build",

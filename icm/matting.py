@@ -9,60 +9,37 @@ matte.cutout().save("other_cat.png")
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import fields
-from functools import lru_cache
 from pathlib import Path
-from traceback import clear_frames
 
 import numpy as np
 import torch
-from einops import rearrange
 from numpy.typing import NDArray
-from torch import Tensor
 
-from icm.backbones import Noise
 from icm.build import Built, build, read_model_config
 from icm.config.model import ModelConfig
 from icm.config.results import Absent
-from icm.engine.grown_mask import grown_mask
+from icm.engine.finish import enlarged, finished, is_matted
+from icm.engine.inference import Inference
 from icm.engine.marking import Marking
-from icm.engine.preparation import (
-    check_visible,
-    input_size,
-    on_cpu,
-    on_device,
-    thumbnail,
-    warn_of_extremes,
-)
+from icm.engine.preparation import check_visible, on_device, thumbnail, warn_of_extremes
 from icm.engine.second_pass import both_passes, part_about, shown
 from icm.engine.streaming import Failure, stream_mattes
-from icm.errors import DeviceMemoryError, InputError
-from icm.finishing import (
-    closed_form_alpha,
-    full_resolution_alpha,
-    trimap_from_alpha,
-    trimap_from_guidance,
-)
+from icm.errors import InputError
 from icm.images import Picture, PictureSource, mask_of, read_image, read_mask, resize
-from icm.models.small.cascade import enlarged_alpha, refined_alpha
+from icm.models.small.cascade import enlarged_alpha
 from icm.results import (
     Computed,
     Example,
-    Features,
     Marks,
     Matte,
     Points,
     Prediction,
     Reference,
     Scribbles,
-    seeds_of,
 )
 from icm.results.reference import SUFFIX, check_model
 
-UNKNOWN = 0.5  # in a trimap
 ReferenceSource = PictureSource | Reference
-NOISE_SIZES = 8  # input sizes whose noise is kept; it is quickly sampled again
 
 __all__ = ["Failure", "Marking", "Matting", "load"]
 
@@ -111,9 +88,7 @@ class Matting:
 
     def __init__(self, built: Built) -> None:
         self._built = built
-        # The last bits depend on the number of threads, and other libraries change it under way.
-        self._threads = torch.get_num_threads()
-        self._noise = lru_cache(maxsize=NOISE_SIZES)(self._sample_noise)
+        self._inference = Inference(built)
 
     @property
     def config(self) -> ModelConfig:
@@ -187,17 +162,7 @@ class Matting:
             InputError: the picture cannot be read.
         """
         picture = read_image(image)
-        return Marking(self._seen(picture), picture.size)
-
-    def _seen(self, picture: Picture) -> Features:
-        """What the backbone sees of a picture, on the CPU, without attention."""
-        size = self.input_size(picture)
-        with self._running():
-            features = self._built.model.backbone.extract(
-                self._tensor([picture.at(size)]), self._noise(*size), attention=False
-            )
-        mask_b1hw = torch.ones((1, 1, *size))
-        return on_cpu(Example(features, mask_b1hw)).features
+        return Marking(self._inference.features(picture), picture.size)
 
     def __call__(
         self,
@@ -248,38 +213,16 @@ class Matting:
         self, image: PictureSource, mask: Marks | None
     ) -> tuple[list[Example], NDArray[np.uint8]]:
         picture = read_image(image)
+        label = picture.name or "the reference"
         if isinstance(mask, Points | Scribbles):
-            return self._grown(picture, mask)
-        mask_hw = mask_of(picture) if mask is None else read_mask(mask, picture.size)
-        check_visible(resize(mask_hw, self.input_size(picture)), picture.name or "the reference")
-        examples = [self._example(picture, mask_hw), *self._zoomed_example(picture, mask_hw)]
+            example, mask_hw = self._inference.grown_example(picture, mask)
+            warn_of_extremes(mask_hw, label)
+        else:
+            mask_hw = mask_of(picture) if mask is None else read_mask(mask, picture.size)
+            check_visible(resize(mask_hw, self.input_size(picture)), label)
+            example = self._inference.example(picture, mask_hw)
+        examples = [example, *self._zoomed_example(picture, mask_hw)]
         return examples, thumbnail(picture, mask_hw)
-
-    def _grown(
-        self, picture: Picture, marks: Points | Scribbles
-    ) -> tuple[list[Example], NDArray[np.uint8]]:
-        """As `_marked`, with the mask grown from what the backbone sees of the picture."""
-        size = self.input_size(picture)
-        seeds = seeds_of(marks, picture.size, size)
-        with self._running():
-            features = self._built.model.backbone.extract(
-                self._tensor([picture.at(size)]), self._noise(*size), attention=False
-            )
-            mask_hw = grown_mask(features, seeds)
-        warn_of_extremes(mask_hw, picture.name or "the reference")
-        mask_b1hw = torch.from_numpy(mask_hw)[None, None].to(self.device)
-        examples = [on_cpu(Example(features, mask_b1hw)), *self._zoomed_example(picture, mask_hw)]
-        return examples, thumbnail(picture, mask_hw)
-
-    def _example(self, picture: Picture, mask_hw: NDArray[np.float32]) -> Example:
-        size = self.input_size(picture)
-        with self._running():
-            example = self._built.model.example(
-                self._tensor([picture.at(size)]),
-                torch.from_numpy(resize(mask_hw, size))[None, None].to(self.device),
-                self._noise(*size),
-            )
-        return on_cpu(example)
 
     def _zoomed_example(self, picture: Picture, mask_hw: NDArray[np.float32]) -> list[Example]:
         """The part about a small object as one more example, where the configuration asks."""
@@ -287,7 +230,8 @@ class Matting:
         part = part_about(mask_hw, times) if times is not None else None
         if part is None:
             return []
-        return [self._example(shown(picture, part), mask_hw[part.pixels(mask_hw.shape)])]
+        place = part.pixels(mask_hw.shape)
+        return [self._inference.example(shown(picture, part), mask_hw[place])]
 
     def predict(self, pictures: Sequence[Picture], reference: Reference) -> list[Prediction]:
         """One pass over pictures of the same input size; results on the CPU, each of batch 1.
@@ -297,23 +241,9 @@ class Matting:
         schedule the work themselves.
         """
         examples = [on_device(example, self.device) for example in reference.examples]
-        first = self._pass(pictures, examples)
+        first = self._inference.predict(pictures, examples)
         times = self.config.input.zoom_target
         return first if times is None else self._second_pass(pictures, first, examples, times)
-
-    def _pass(self, pictures: Sequence[Picture], examples: list[Example]) -> list[Prediction]:
-        size = self.input_size(pictures[0])
-        with self._running():
-            prediction = self._built.model(
-                self._tensor([picture.at(size) for picture in pictures]),
-                examples,
-                self._noise(*size),
-            )
-        values = [getattr(prediction, field.name).float().cpu() for field in fields(Prediction)]
-        return [
-            Prediction(*(value[index : index + 1] for value in values))
-            for index in range(len(pictures))
-        ]
 
     def _second_pass(
         self,
@@ -331,7 +261,7 @@ class Matting:
         zoomed = {index: shown(pictures[index], part) for index, part in parts.items()}
         results = list(first)
         for group in self._of_one_size(zoomed):
-            second = self._pass([zoomed[index] for index in group], examples)
+            second = self._inference.predict([zoomed[index] for index in group], examples)
             for index, prediction in zip(group, second, strict=True):
                 results[index] = both_passes(first[index], prediction, parts[index])
         return results
@@ -349,39 +279,14 @@ class Matting:
         self, picture: Picture, prediction: Prediction, absent: Absent | None = None
     ) -> Computed:
         """The rest of the device's work on a picture: its detail refiner, where there is one."""
-        refiner = self._built.refiner
-        if refiner is None or not self._is_matted(prediction, absent):
+        if self._built.refiner is None or not is_matted(prediction, self.config.finish, absent):
             return Computed(prediction)
-        return Computed(prediction, self._refined(picture, prediction.alpha_b1hw[0, 0].numpy()))
+        alpha = prediction.alpha_b1hw[0, 0].numpy()
+        return Computed(prediction, self._inference.refined(picture, alpha))
 
     def finish(self, picture: Picture, computed: Computed, absent: Absent | None = None) -> Matte:
         """From what the device made of it to a matte at the picture's own size."""
-        prediction = computed.prediction
-        confidence = float(prediction.confidence_b[0])
-        present = confidence >= self.config.finish.present_threshold
-        absent = absent or self.config.finish.absent
-        guidance = prediction.guidance_b1hw[0, 0].numpy()
-        if self._is_matted(prediction, absent):
-            alpha, trimap = self._full_alpha(picture, computed, present=present)
-        else:
-            alpha = np.zeros(picture.size, np.float32)
-            trimap = np.zeros(picture.size, np.float32)
-        if picture.alpha is not None:
-            alpha = alpha * picture.alpha
-        return Matte(
-            picture=picture,
-            alpha=alpha,
-            guidance=guidance,
-            trimap=trimap,
-            confidence=confidence,
-            present=present,
-            skipped=not present and absent == "skip",
-        )
-
-    def _is_matted(self, prediction: Prediction, absent: Absent | None) -> bool:
-        """Whether the object is there, or a matte is wanted all the same."""
-        present = float(prediction.confidence_b[0]) >= self.config.finish.present_threshold
-        return present or (absent or self.config.finish.absent) == "keep"
+        return finished(picture, computed, self.config.finish, absent, self.full_size)
 
     def full_size(self, picture: Picture, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
         """Brings an alpha of the network's size to the picture's: finishing alone.
@@ -391,72 +296,12 @@ class Matting:
             alpha: h w in [0, 1], at any size, of the whole picture.
         """
         if self._built.refiner is not None:
-            return enlarged_alpha(self._refined(picture, alpha), picture)
-        if self.config.finish.method == "bicubic":
-            return resize(alpha, picture.size)
-        return full_resolution_alpha(alpha, picture.rgb)
-
-    def _refined(self, picture: Picture, alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self._built.refiner is None:
-            raise ValueError("the model has no refiner")
-        with self._running():
-            longest = self.config.finish.longest
-            return refined_alpha(self._built.refiner, alpha, picture, longest=longest)
-
-    def _full_alpha(
-        self, picture: Picture, computed: Computed, *, present: bool
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        prediction = computed.prediction
-        if self.config.finish.method == "closed_form":
-            trimap = trimap_from_guidance(prediction.guidance_b1hw[0, 0].numpy(), picture.size)
-            if np.all(trimap == UNKNOWN):
-                if not present:  # as far as one can tell, there is nothing to take
-                    return np.zeros(picture.size, np.float32), trimap
-                raise InputError(
-                    "nothing in the picture is clearly the object or clearly not: mark another "
-                    "reference, or use a trained model"
-                )
-            return closed_form_alpha(picture.rgb, trimap), trimap
-        if computed.refined is not None:
-            alpha = enlarged_alpha(computed.refined, picture)
-        else:
-            alpha = self.full_size(picture, prediction.alpha_b1hw[0, 0].numpy())
-        return alpha, trimap_from_alpha(alpha)
+            return enlarged_alpha(self._inference.refined(picture, alpha), picture)
+        return enlarged(picture, alpha, self.config.finish)
 
     def input_size(self, picture: Picture) -> tuple[int, int]:
         """Height and width at which the network sees a picture."""
-        return input_size(picture.size, self.config.input, self._built.model.backbone.stride)
-
-    def _sample_noise(self, height: int, width: int) -> Noise:
-        noise = self._built.model.backbone.draw_noise(height, width, self.config.seed)
-        posterior_echw = noise.posterior_echw
-        if posterior_echw is not None:
-            posterior_echw = posterior_echw.to(self.device)
-        return Noise(posterior_echw, noise.diffusion_echw.to(self.device))
-
-    def _tensor(self, images: Sequence[NDArray[np.float32]]) -> Tensor:
-        image_bhw3 = torch.from_numpy(np.stack(images))
-        return rearrange(image_bhw3, "b h w c -> b c h w").contiguous().to(self.device)
-
-    @contextmanager
-    def _running(self) -> Iterator[None]:
-        """No gradients, and the precision and threads that the model was built for.
-
-        Raises:
-            DeviceMemoryError: the device's memory did not suffice.
-        """
-        torch.set_num_threads(self._threads)
-        dtype = self._built.autocast
-        autocast = torch.autocast(self.device.type, dtype) if dtype else nullcontext()
-        try:
-            with torch.inference_mode(), autocast:
-                yield
-        except torch.OutOfMemoryError as error:
-            clear_frames(error.__traceback__)  # who keeps the error must not keep the tensors
-            raise DeviceMemoryError(
-                f"{self.device} has too little memory for this: end other programs on it, choose "
-                "a smaller --set input.size, or --device cpu"
-            ) from error
+        return self._inference.input_size(picture)
 
 
 def _pair(pair: object) -> tuple[ReferenceSource, Marks | None]:

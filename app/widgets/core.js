@@ -64,12 +64,12 @@ window.icm = (() => {
   }
 
   async function sendAll(kind, files, { onend } = {}) {
-    const queue = [...files.entries()], now = Date.now();
+    for (const each of files) each.order ??= icm.order.next();
+    const queue = [...files];
     const worker = async () => {
-      for (let next = queue.shift(); next; next = queue.shift()) {
-        const [place, each] = next;
+      for (let each = queue.shift(); each; each = queue.shift()) {
         try {
-          const said = await send(kind, each.file, { name: each.name, order: now + place / 1e4 });
+          const said = await send(kind, each.file, each);
           onend?.(each, null, said);
         } catch (error) { onend?.(each, error.message); }
       }

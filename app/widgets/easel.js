@@ -123,7 +123,8 @@ icm.widgets.easel = (element, act) => {
         onclick: async () => { await flush(); act({ action: "choose", key: each.key }); } },
         h("img", { src: each.url, alt: "" }), ignored ? h("span", { class: "icm-tag" }, "not marked: ignored") : null),
       h("button", { type: "button", class: "icm-x", "aria-label": `Remove ${each.name}`, title: "Remove this photo",
-        onclick: () => { if (photo?.key === each.key) stopTimer(); act({ action: "remove", key: each.key }); } }, "×"));
+        onclick: () => { if (photo?.key === each.key) stopTimer(); act({ action: "remove", key: each.key }); } },
+        "×"));
   }
 
   async function open(other) {

@@ -26,10 +26,9 @@ icm.kept = (() => {
   const inOrder = (work, otherwise) => (before = before.then(() => quietly(work, otherwise)));
 
   const mine = (thing) => thing.token === icm.token;
-  let count = 0;
   const put = (thing) => {
-    const at = Date.now();
-    return inOrder((store) => asked(store.put({ order: at + count++ / 1e6, ...thing, token: icm.token, at })));
+    const order = thing.order ?? icm.order.next();
+    return inOrder((store) => asked(store.put({ ...thing, order, token: icm.token, at: Date.now() })));
   };
   const mark = (id, mask) => inOrder(async (store) => {
     const thing = await asked(store.get(id));

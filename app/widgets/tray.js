@@ -52,7 +52,7 @@ icm.widgets.tray = (element, act) => {
       own.error = error;
       if (!error) {
         own.sent = true;
-        kept.put({ id: said.key, kind: "target", name: each.name, blob: each.file });
+        kept.put({ id: said.key, kind: "target", name: each.name, blob: each.file, order: each.order });
       }
       if (performance.now() - since > 1000) { since = performance.now(); act({ action: "refresh" }); }
       draw();

@@ -95,7 +95,11 @@ def _add_more_output_options(parser: ArgumentParser) -> None:
         choices=("zip", "tar"),
         help="write -o as one file, or to the output stream (-o -); .zip and .tar need no option",
     )
-    group.add_argument("--report", metavar="FILE.html", help="a page for reviewing the results")
+    group.add_argument(
+        "--report",
+        metavar="FILE.html",
+        help="a page for reviewing the results, and the same as a table, FILE.csv",
+    )
     group.add_argument(
         "--dry-run", action="store_true", help="print what would be done and why; write nothing"
     )
@@ -161,8 +165,7 @@ def run(arguments: Namespace) -> int:
 
 def _check(arguments: Namespace) -> None:
     """Refuses options that contradict one another, and a report that could not be written."""
-    from icm.engine import archive_format  # noqa: PLC0415 - imports torch
-    from icm.images import check_writable  # noqa: PLC0415 - imports numpy and OpenCV
+    from icm.engine import archive_format, check_report  # noqa: PLC0415 - imports torch
 
     if bool(arguments.groups) == bool(arguments.references):
         raise InputError("give either --reference PICTURE --mask PICTURE or --groups FILE")
@@ -182,7 +185,7 @@ def _check(arguments: Namespace) -> None:
     if in_folder and out.resolve() == root.resolve():
         raise InputError(f"results cannot lie among the targets: choose another folder than {out}")
     if arguments.report:
-        check_writable(arguments.report)
+        check_report(Path(arguments.report))
 
 
 def _config(arguments: Namespace) -> BatchConfig:

@@ -85,9 +85,8 @@ def run_on_cluster(arguments: Namespace, config: BatchConfig) -> int:
 
 def _check(arguments: Namespace) -> None:
     """Refuses what only one machine can do."""
-    from icm.engine import archive_format  # noqa: PLC0415 - imports torch
+    from icm.engine import archive_format, check_report  # noqa: PLC0415 - imports torch
     from icm.engine.cluster import is_manifest  # noqa: PLC0415 - as above
-    from icm.images import check_writable  # noqa: PLC0415 - imports numpy and OpenCV
 
     if archive_format(arguments.out, arguments.archive) is not None or arguments.watch:
         raise InputError("--engine ray writes into a folder: leave out --archive and --watch")
@@ -98,7 +97,7 @@ def _check(arguments: Namespace) -> None:
             f"results cannot lie among the targets: choose another than {arguments.out}"
         )
     if arguments.report:
-        check_writable(arguments.report)
+        check_report(Path(arguments.report))
 
 
 def _cluster_config(arguments: Namespace) -> ClusterConfig:

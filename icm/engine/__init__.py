@@ -1,13 +1,14 @@
 """Runs over folders of any size: resumable, bounded in memory, each failure named."""
 
 from icm.engine.archive import archive_format, archive_into, open_archive
-from icm.engine.engine import Call, Engine
+from icm.engine.call import Call
+from icm.engine.engine import Engine
 from icm.engine.group_file import read_groups
 from icm.engine.jobs import Group, Job, Missed, find_pictures, listed_pictures, make_jobs
 from icm.engine.ledger import LEDGER, Entry, Ledger, read_entries
 from icm.engine.local import LocalRun, Outcome
 from icm.engine.pictures import Pictures, Seconds, Steps
-from icm.engine.report import write_report
+from icm.engine.report import check_report, write_report
 from icm.engine.request import Request
 from icm.engine.session import Listener, preview, run_archive, run_folder, watch_folder
 from icm.engine.signals import Stop, interrupted_by_termination, stops_on_signals
@@ -35,6 +36,7 @@ __all__ = [
     "Summary",
     "archive_format",
     "archive_into",
+    "check_report",
     "find_pictures",
     "interrupted_by_termination",
     "listed_pictures",

@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
+from icm.engine.call import Call, stages_of
 from icm.engine.gate import Gate
 from icm.engine.line import Item, Line, Rotation, State
 from icm.engine.stages import Final, Job, Loaded, Outcome, Predicted, Stages
@@ -28,33 +29,6 @@ _SLICE = 0.1  # seconds between two looks whether to stop
 
 def _never() -> bool:
     return False
-
-
-class Call(Generic[Result]):
-    """A single piece of work for the thread that owns the device.
-
-    Attributes:
-        future: its result.
-    """
-
-    def __init__(self, engine: Engine, line: Line, future: Future[Result]) -> None:
-        self.future = future
-        self._engine = engine
-        self._line = line
-
-    @property
-    def place(self) -> int:
-        """How many callers have their turn before it; 0 once it has begun."""
-        if self.future.running() or self.future.done():
-            return 0
-        return self._engine.place(self._line)
-
-    def withdraw(self) -> bool:
-        """Takes it back; false where it has begun."""
-        if not self.future.cancel():
-            return False
-        self._engine.forget(self._line)
-        return True
 
 
 class Engine:
@@ -152,15 +126,9 @@ class Engine:
             priority: higher ones go first.
         """
         future: Future[Result] = Future()
-        stages = Stages[Any, Any, Any, None](
-            read=lambda job: job,
-            weight=lambda job: 0,
-            same_pass=lambda first, second: False,
-            most=lambda: 1,
-            predict=lambda group: [_called(work, future)],
-            write=lambda item: None,
+        line = Line(
+            stages_of(work, future), client, priority, lambda: self._closed, _never, single=True
         )
-        line = Line(stages, client, priority, lambda: self._closed, _never, single=True)
         with self._changed:
             closed = self._closed
             if not closed:
@@ -168,7 +136,7 @@ class Engine:
                 self._add(line, Item(future, State.READ))
         if closed:
             future.cancel()
-        return Call(self, line, future)
+        return Call(future, place=lambda: self.place(line), forget=lambda: self.forget(line))
 
     def place(self, line: Line) -> int:
         """How many lines have their turn before this one."""
@@ -375,12 +343,3 @@ class Engine:
             self._ended(item, outcome, error)
             self._drop_unwritten(lambda each: each.stop())
             self._dispatch()
-
-
-def _called(work: Callable[[], Result], future: Future[Result]) -> Final[None]:
-    if future.set_running_or_notify_cancel():
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-    return Final(None)

@@ -1,4 +1,4 @@
-"""A page for a person who reviews a run: self-contained HTML, what needs a look first."""
+"""The report of a run: a page for a person who reviews it, what needs a look first; and a table."""
 
 from __future__ import annotations
 
@@ -10,32 +10,49 @@ from pathlib import Path
 from icm.engine.jobs import Job
 from icm.engine.ledger import Entry
 from icm.engine.summary import Summary
-from icm.images import Picture, read_image, written_aside
-from icm.results.report import NOTHING, Reported, html_report
+from icm.images import Picture, check_writable, read_image, written_aside
+from icm.results.report import NOTHING, PICTURED, Reported, report_files
 
-PICTURED = 300  # targets shown with pictures; some 15 kB each
+
+def check_report(path: Path) -> None:
+    """Refuses a place where a report could not be written, before the work that it is of.
+
+    Raises:
+        OutputError: the page or the table cannot be written there.
+    """
+    for place in (path, table_of(path)):
+        check_writable(place)
 
 
 def write_report(
     path: Path, jobs: Iterable[tuple[Job, Entry]], folder: Path, summary: Summary
 ) -> None:
-    """Writes the page: failures, then where the object may be missing, then the rest.
+    """Writes the page and its table: failures, then where the object may be missing, then the rest.
 
     Within each, the targets are ordered by how likely the object is there, the least likely first.
 
     Args:
-        path: the HTML file.
+        path: the HTML file; the table lies at `table_of` it.
         jobs: of the run, each with its last entry.
         folder: of the results.
         summary: of the run.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: a file cannot be written.
     """
     rows = [_reported(job, entry, folder) for job, entry in sorted(jobs, key=urgency)]
-    with written_aside(path) as file:
-        for part in html_report(summary.text(), rows, pictured=PICTURED):
-            file.write(part.encode())
+    forms = report_files(summary.text(), rows, pictured=PICTURED)
+    for place, (_, parts) in zip((path, table_of(path)), forms, strict=True):
+        with written_aside(place) as file:
+            for part in parts:
+                file.write(part.encode())
+
+
+def table_of(path: Path) -> Path:
+    """Where the table of a report lies: `report.csv` beside `report.html`."""
+    if path.suffix.lower() in (".html", ".htm"):
+        return path.with_suffix(".csv")
+    return path.with_name(f"{path.name}.csv")
 
 
 def urgency(item: tuple[Job, Entry]) -> tuple[int, float, str]:

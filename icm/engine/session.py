@@ -189,18 +189,7 @@ def _ended(
     summary = tally.summary(device_seconds=run.device_seconds, stopped=stopped)
     summary = replace(summary, failed=(*summary.failed, *missed))
     try:
-        ledger.end(
-            {
-                "doubtful": summary.doubtful,
-                "done": summary.done,
-                "skipped": summary.skipped,
-                "unchanged": summary.unchanged,
-                "failed": len(summary.failed),
-                "seconds": summary.seconds,
-                "waiting": summary.waiting,
-                "stopped": summary.stopped,
-            }
-        )
+        ledger.end({"doubtful": summary.doubtful, **summary.numbers()})
     except OutputError as error:
         failure = (str(ledger.path), str(error))
         return replace(summary, failed=(*summary.failed, failure))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from icm.engine.local import Outcome
 from icm.printable import visible
@@ -38,6 +39,18 @@ class Summary:
     waiting: float
     stopped: bool
     kept: bool = True
+
+    def numbers(self) -> dict[str, Any]:
+        """What a ledger keeps of it beside the names."""
+        return {
+            "done": self.done,
+            "skipped": self.skipped,
+            "unchanged": self.unchanged,
+            "failed": len(self.failed),
+            "seconds": self.seconds,
+            "waiting": self.waiting,
+            "stopped": self.stopped,
+        }
 
     def text(self) -> str:
         """Lines for a person: failures last, where they are seen."""

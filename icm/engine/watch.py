@@ -18,7 +18,7 @@ _Facts = tuple[int, int, int, int]  # size, times of change of content and of pe
 
 @dataclass(frozen=True)
 class _Seen:
-    """A file as it was first seen in its present state; `since` is of a clock that never jumps."""
+    """A file as it was first seen in its present state, at or before `since`."""
 
     facts: _Facts
     since: float
@@ -46,7 +46,7 @@ class Arrivals:
             find: lists the pictures that are there, and calls what it is given for each folder
                 that cannot be listed; an InputError where that is the whole input.
             config: how long a file must stay the same.
-            clock: gives seconds.
+            clock: gives seconds, and never jumps; read at the beginning and at the end of a look.
         """
         self._find = find
         self._settle = config.settle
@@ -67,6 +67,7 @@ class Arrivals:
 
     def look(self) -> tuple[Path, ...]:
         """Files to do now, in the order of their paths; each is given once a change."""
+        began = self._clock()
         listed = self._listed()
         if listed is None:
             return ()
@@ -75,14 +76,16 @@ class Arrivals:
         self._seen = {
             path: before
             if (before := self._seen.get(path)) is not None and before.facts == facts
-            else _Seen(facts, now)
+            else _Seen(facts, since=now)
             for path, facts in there.items()
         }
         self._given = {path: facts for path, facts in self._given.items() if path in there}
+        # From the end of the look that saw it first to the beginning of this one: how long a look
+        # takes says nothing of the file.
         ready = tuple(
             path
             for path, seen in self._seen.items()
-            if now - seen.since >= self._settle and self._given.get(path) != seen.facts
+            if began - seen.since >= self._settle and self._given.get(path) != seen.facts
         )
         self._given.update({path: there[path] for path in ready})
         return ready

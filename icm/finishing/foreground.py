@@ -1,6 +1,10 @@
-"""Foreground colours: Germer, Uelwer, Conrad, Harmeling, Fast Multi-Level Foreground Estimation.
+"""Foreground colours: without them a cut-out's edge keeps the old background.
 
-ICPR 2020, arXiv 2006.14970; by pymatting. Without it a cut-out's edge keeps the old background.
+Smooth colours of object and background come from Germer, Uelwer, Conrad, Harmeling, Fast
+Multi-Level Foreground Estimation, ICPR 2020, arXiv 2006.14970, by pymatting. What a pixel's own
+colour differs from their mixture by is then shared out between the two: the least change that makes
+the mixture right, close to Forte, Approximate Fast Foreground Colour Estimation, ICIP 2021. That
+keeps the texture, also where the smooth colours were estimated at a smaller size.
 """
 
 from __future__ import annotations
@@ -12,56 +16,79 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icm.finishing.kernels import load_pymatting
+from icm.finishing.tiles import by_planes, enlarged, rows_of
 from icm.images import resize
 
 _SURE = 0.999  # from here on the picture's own colour is kept, bit by bit
 _ONE_AT_A_TIME = threading.Lock()  # numba may end the process where two threads are in one kernel
-_MEGAPIXELS = 25  # estimated at once: some 4 s and 1.5 GB
+_MEGAPIXELS = 2.0  # that smooth colours are estimated at: less than a second
 _MARGIN = 16  # pixels beyond the object that get colours too, for whoever resizes the cut-out
+_DAMPING = 0.01  # of the share that a pixel's difference has where it says little
+_STRIP = 64  # rows at a time
+
+Map = NDArray[np.float32]
 
 
-def estimate_foreground(
-    image: NDArray[np.float32], alpha: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def estimate_foreground(image: Map, alpha: Map) -> Map:
     """The object's own colours, the background's share taken out of its soft edge.
 
-    Only the box around the object is estimated; beyond it the colours are black. A box above 25
-    megapixels is estimated at that size and enlarged: these colours are smooth.
+    Time grows with the box around the object up to 2 megapixels, from there on with its soft edge.
 
     Args:
         image: h w 3 in [0, 1], straight colours.
         alpha: h w in [0, 1].
 
     Returns:
-        h w 3 in [0, 1]; where alpha is 1, the image's colours.
+        h w 3 in [0, 1]: the image's colours where alpha is 1, estimated ones on soft edges and up
+        to 16 pixels beyond them, black elsewhere.
     """
     foreground = np.zeros(image.shape, np.float32)
-    if not alpha.any():
+    sure = alpha >= _SURE
+    np.copyto(foreground, image, where=sure[..., np.newaxis])
+    near = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((2 * _MARGIN + 1,) * 2, np.uint8))
+    soft = np.asarray(near.reshape(alpha.shape) & ~sure, np.uint8)
+    if not soft.any():
         return foreground
-    rows, columns = (np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0))
-    box = (
-        slice(max(0, rows[0] - _MARGIN), rows[-1] + _MARGIN + 1),
-        slice(max(0, columns[0] - _MARGIN), columns[-1] + _MARGIN + 1),
-    )
-    inner_image = np.ascontiguousarray(image[box], np.float32)
-    inner_alpha = np.ascontiguousarray(alpha[box], np.float32)
-    if (inner_alpha >= _SURE).all() or inner_alpha.size == 1:
-        foreground[box] = inner_image
-        return foreground
-    estimated = _estimated(inner_image, inner_alpha)
-    np.copyto(estimated, inner_image, where=(inner_alpha >= _SURE)[..., np.newaxis])
-    np.clip(estimated, 0, 1, out=foreground[box])
+    rows, columns = (np.flatnonzero(near.reshape(alpha.shape).any(axis=axis)) for axis in (1, 0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    _colour_edges(image[box], alpha[box], soft[box], foreground[box])
     return foreground
 
 
-def _estimated(image: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
-    height, width = alpha.shape
+def _colour_edges(image: Map, alpha: Map, soft: NDArray[np.uint8], foreground: Map) -> None:
+    """Writes the colours of soft pixels, h w nonzero, into the foreground."""
+    size = alpha.shape
+    smooth = by_planes(_smooth_colours(image, alpha))
+    for row in rows_of(soft, _STRIP, margin=0):
+        wide = enlarged(smooth, row[0].whole_width(size[1]), size)
+        for tile in row:
+            place = tile.window
+            found = _explained(image[place], alpha[place], wide[:, tile.left : tile.right])
+            np.copyto(foreground[place], found, where=soft[place][..., np.newaxis] > 0)
+
+
+def _smooth_colours(image: Map, alpha: Map) -> Map:
+    """Colours of the object and of what is behind it, h w 6, at up to 2 megapixels."""
     scale = min(1.0, float(np.sqrt(_MEGAPIXELS * 1e6 / alpha.size)))
-    if scale < 1:
-        size = max(1, round(height * scale)), max(1, round(width * scale))
-        image, alpha = resize(image, size), resize(alpha, size)
+    size = max(1, round(alpha.shape[0] * scale)), max(1, round(alpha.shape[1] * scale))
+    if size == (1, 1):  # too little for a pyramid
+        return np.tile(resize(image, size), 2)
+    small_image, small_alpha = (
+        np.ascontiguousarray(resize(values, size) if scale < 1 else values, np.float32)
+        for values in (image, alpha)
+    )
     with _ONE_AT_A_TIME:  # it uses all cores by itself
-        estimated = load_pymatting().estimate_foreground_ml(image, alpha)
-    if scale < 1:
-        estimated = cv2.resize(estimated, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(estimated, np.float32)
+        both = load_pymatting().estimate_foreground_ml(
+            small_image, small_alpha, return_background=True
+        )
+    return np.concatenate(both, axis=2)
+
+
+def _explained(image: Map, alpha: Map, smooth: Map) -> Map:
+    """Foreground colours that together with the background's give the image's: h w 3."""
+    share = alpha[..., np.newaxis]
+    foreground, background = smooth[..., :3], smooth[..., 3:]
+    difference = image - background - share * (foreground - background)
+    difference *= share / (share**2 + (1 - share) ** 2 + _DAMPING)
+    difference += foreground
+    return np.clip(difference, 0, 1, out=difference)

@@ -66,5 +66,5 @@ def _eroded(region: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
     """The region eroded by `radius` pixels; the picture's borders do not count as outside."""
     if region.all():
         return region
-    distance = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     return np.asarray(distance > radius)

@@ -18,6 +18,7 @@ from icm.errors import IcmError
 from icm.images import Picture, resize
 
 NOTHING = "nothing written"
+PICTURED = 300  # targets shown with pictures; some 15 kB each
 _SIDE = 200
 _GREYS = (0.62, 0.82)
 _SQUARE = 10
@@ -66,6 +67,16 @@ class Reported:
         parts = (self.found if self.state == "absent" else "", self.note)
         said = "".join(f"{part}, " for part in parts if part)
         return f"{said}confidence {self.confidence or 0:.2f}"
+
+
+def report_files(
+    about: str, rows: Sequence[Reported], *, pictured: int = PICTURED
+) -> tuple[tuple[str, Iterator[str]], ...]:
+    """Both forms of a report, each as the ending of its file and its parts; as `html_report`."""
+    return (
+        (".html", html_report(about, rows, pictured=pictured)),
+        (".csv", iter((csv_report(rows),))),
+    )
 
 
 def html_report(about: str, rows: Sequence[Reported], *, pictured: int) -> Iterator[str]:

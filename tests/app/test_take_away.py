@@ -148,9 +148,53 @@ def test_the_zip_keeps_folders_and_nothing_collides(finished) -> None:
 def test_a_result_that_goes_while_the_zip_is_sent_is_left_out(finished, tmp_path) -> None:
     visitor, _ = finished
     gone = Named("t", PurePath("gone"), tmp_path / "gone")
-    stream = zip_stream([*results_of(visitor)[:1], gone], wanted_of(visitor), [])
+    stream = zip_stream([*results_of(visitor)[:1], gone], wanted_of(visitor), {})
     archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
     assert len(archive.namelist()) == 2 + 2
+
+
+def test_a_result_that_cannot_be_read_is_named_without_the_servers_folders(finished) -> None:
+    visitor, _ = finished
+    _chosen(visitor, kinds=["cutout"], format="webp")
+    for path in visitor.targets[0].path.parent.glob("*"):
+        path.unlink()
+    archive = _zipped(visitor)
+    rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
+    assert rows[1][0] == "a/x.png" and rows[1][3].startswith("not in the zip: ")
+    assert str(visitor.folder) not in archive.read("report.csv").decode()
+    assert str(visitor.folder) not in archive.read("report.html").decode()
+
+
+def test_a_picture_that_the_format_cannot_hold_is_named_in_the_reports(finished) -> None:
+    """A WebP has at most 16 383 pixels a side: the zip lacked the picture, and nothing said so."""
+    visitor, _ = finished
+    key, folder = visitor.new_folder("t")
+    long = np.zeros((6, 16400, 3), np.uint8)
+    long[:, 4000:9000] = 200
+    path = folder / "picture"
+    path.write_bytes(encoded(long))
+    matte = FakeMatting()(path, None)
+    write_results(matte, folder)
+    visitor.targets.append(
+        Target(
+            key,
+            PurePath("long.png"),
+            path,
+            matte.picture.size,
+            "done",
+            confidence=0.9,
+            results=folder,
+        )
+    )
+    _chosen(visitor, kinds=["alpha", "cutout"], format="webp")
+    archive = _zipped(visitor)
+    assert not [name for name in archive.namelist() if name.startswith("long")]
+    rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
+    reason = "not in the zip: a WEBP has at most 16383 pixels a side: choose PNG"
+    assert rows[1] == ["long.png", "found", "0.9000", reason]
+    assert [note for *_, note in rows[2:]] == [""] * 4
+    page = archive.read("report.html").decode()
+    assert f"failed: {reason}" in page and "5 targets: 1 failed" in page
 
 
 def test_a_composite_is_written_only_on_a_background_that_was_chosen(finished) -> None:
@@ -200,7 +244,7 @@ def test_the_zip_says_which_pictures_may_lack_the_object(finished) -> None:
 
 def test_the_zip_comes_in_pieces(finished) -> None:
     visitor, _ = finished
-    pieces = [p for p in zip_stream(results_of(visitor), wanted_of(visitor), []) if p]
+    pieces = [p for p in zip_stream(results_of(visitor), wanted_of(visitor), {}) if p]
     assert len(pieces) > 8
     assert max(map(len, pieces)) < sum(map(len, pieces)) / 4
 

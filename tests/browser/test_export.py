@@ -1,17 +1,17 @@
-"""Files to download are chosen on the page."""
+"""Files are chosen on the page, and a cut-out goes onto the clipboard."""
 
 from __future__ import annotations
 
+import io
 import zipfile
 
 import pytest
 from PIL import Image
 
 from tests.app.serving import until
-from tests.browser.test_touch_up import _finished
-from tests.browser.unsteady import unsteady
+from tests.browser.test_touch_up import _finished, _shown
 
-pytestmark = [pytest.mark.browser, unsteady]
+pytestmark = pytest.mark.browser
 
 
 def test_files_are_chosen_and_downloaded(visit, served) -> None:
@@ -32,3 +32,27 @@ def test_files_are_chosen_and_downloaded(visit, served) -> None:
         assert archive.namelist() == names
         with Image.open(archive.open("a.cutout.webp")) as image:
             assert (image.format, image.size) == ("WEBP", (90, 70))
+    page.reload()
+    viewer.get_by_text("Files to download").click()
+    assert viewer.get_by_label("Canvas width").input_value() == "90"
+    viewer.get_by_label("JPEG").check(force=True)
+    viewer.get_by_text("on white, where none is chosen").wait_for()
+    assert visitor.export.kinds == ("composite",)
+
+
+def test_the_cut_out_is_copied_with_its_transparency(visit, served) -> None:
+    page, visitor = _finished(visit, served)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#viewer").get_by_role("button", name="Copy cut-out").click()
+    page.locator("#viewer").get_by_role("button", name="Copied").wait_for()
+    copied = page.evaluate(
+        """async () => {
+            const [item] = await navigator.clipboard.read();
+            const content = await (await item.getType("image/png")).arrayBuffer();
+            return Array.from(new Uint8Array(content));
+        }"""
+    )
+    path = _shown(visitor).path.parent / "full.cutout.png"
+    with Image.open(path) as cutout, Image.open(io.BytesIO(bytes(copied))) as image:
+        assert (image.mode, image.size) == ("RGBA", cutout.size)
+        assert image.getchannel("A").tobytes() == cutout.getchannel("A").tobytes()

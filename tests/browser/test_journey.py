@@ -21,7 +21,6 @@ from tests.browser.steps import (
     visitor_of,
     wait_for_cards,
 )
-from tests.browser.unsteady import unsteady
 
 pytestmark = pytest.mark.browser
 
@@ -73,7 +72,6 @@ def test_a_painted_square_is_the_mask_that_the_network_receives(
     assert overlap >= 0.97
 
 
-@unsteady
 def test_from_upload_to_zip(visit, served, tmp_path) -> None:
     page = visit()
     add_photo(page, "photo.png", encoded(disc(300, 400)))
@@ -174,7 +172,6 @@ def test_a_corrupt_and_an_over_large_upload_are_refused_in_words(visit, served) 
     page.get_by_text("first mark the object").wait_for()
 
 
-@unsteady
 def test_stop_reload_and_two_visitors(visit, served) -> None:
     ann, bob = visit(), visit(width=390, height=844)
     for page, name in ((ann, "ann.png"), (bob, "bob.png")):

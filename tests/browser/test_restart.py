@@ -7,9 +7,8 @@ import pytest
 from tests.app.pictures import disc, encoded
 from tests.app.serving import SMALL, running
 from tests.browser.steps import add_photo, add_targets, paint_square, wait_for_cards
-from tests.browser.unsteady import unsteady
 
-pytestmark = [pytest.mark.browser, unsteady]
+pytestmark = pytest.mark.browser
 
 
 def test_one_click_sends_everything_again(chromium) -> None:

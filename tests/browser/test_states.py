@@ -14,9 +14,8 @@ from tests.browser.steps import (
     visitor_of,
     wait_for_cards,
 )
-from tests.browser.unsteady import unsteady
 
-pytestmark = [pytest.mark.browser, unsteady]
+pytestmark = pytest.mark.browser
 
 _NAMES = "[...document.querySelectorAll('#tray .icm-name')].map((each) => each.textContent)"
 

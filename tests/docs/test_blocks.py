@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +48,8 @@ def test_the_blocks_of_a_page_run(
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("ICM_PORT", str(port))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    for name in ("NO_PROXY", "no_proxy"):  # a reader's proxy does not stand before this machine
+        monkeypatch.setenv(name, "127.0.0.1,localhost")
     if page.name == "batch.md":  # it speaks of a saved reference without making it
         _shell(
             Block(
@@ -63,7 +67,7 @@ def test_the_blocks_of_a_page_run(
                 continue
             block = replace(block, code=block.code.replace(f":{PORT}", f":{port}"))  # noqa: PLW2901
             if block.language in PYTHON:
-                exec(compile(block.code, f"{block.page}:{block.line}", "exec"), namespace)
+                _python(block, namespace)
             elif SERVES in block.marks:
                 servers.enter_context(_serving(block, port))
             else:
@@ -84,6 +88,17 @@ def test_a_wrong_command_is_seen(
         )
 
 
+def test_a_python_block_may_run_an_event_loop_where_one_is_running_already() -> None:
+    """Browser tests leave one in the main thread of their worker."""
+    block = Block("page.md", 3, "python", (), "import asyncio\nasyncio.run(asyncio.sleep(0))\n")
+
+    async def beside_a_loop() -> None:
+        _python(block, {})
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, beside_a_loop()).result()
+
+
 def test_every_block_says_what_it_is_and_few_are_left_out() -> None:
     blocks = [block for page in pages() for block in blocks_of(page)]
     places = [(f"{b.page}:{b.line}", b) for b in blocks]
@@ -93,6 +108,13 @@ def test_every_block_says_what_it_is_and_few_are_left_out() -> None:
     left_out = [(place, block) for place, block in places if NOT_RUN in block.marks]
     assert [place for place, block in left_out if not re.search(NEEDS, block.code)] == []
     assert sum(block.runs for block in blocks) > len(left_out)
+
+
+def _python(block: Block, namespace: dict[str, object]) -> None:
+    """Runs a block as a script would, in a thread that has no event loop yet."""
+    code = compile(block.code, f"{block.page}:{block.line}", "exec")
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(exec, code, namespace).result()
 
 
 def _shell(block: Block) -> None:

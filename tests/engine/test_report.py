@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import re
 from html.parser import HTMLParser
@@ -82,6 +83,24 @@ def test_what_needs_a_look_comes_first_and_everything_is_inside(
     for image in (image for images in page.images for image in images):
         with Image.open(io.BytesIO(image)) as opened:
             assert opened.size == (64, 48)
+
+
+def test_the_table_beside_the_page_has_every_target_in_its_order(
+    request_of: Requests, tmp_path: Path
+) -> None:
+    (request_of.root / "bad.png").write_bytes(b"no picture")
+    kept = Kept()
+    summary = run_folder(request_of(), tmp_path / "out", Stop(), kept)
+    for name, table in (("report.html", "report.csv"), ("report.v2", "report.v2.csv")):
+        write_report(tmp_path / name, kept.jobs, tmp_path / "out", summary)
+        text = (tmp_path / table).read_text(encoding="utf-8")
+        rows = list(csv.reader(io.StringIO(text)))
+        assert rows[0] == ["picture", "object", "how likely the object is in the picture", "note"]
+        assert rows[1][:3] == ["bad.png", "failed", ""] and "is no picture" in rows[1][3]
+        assert rows[2][:3] == ["b/3.png", "maybe not in this picture", "0.1000"]
+        assert {row[0] for row in rows[1:]} == {job.source for job, _ in kept.jobs}
+        page = Page((tmp_path / name).read_text(encoding="utf-8"))
+        assert [row[0] for row in rows[1:]] == [c.split(" ")[1] for c in page.captions]
 
 
 def test_only_so_many_are_pictured(

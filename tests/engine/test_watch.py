@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from icm.config.batch import WatchConfig
@@ -15,8 +16,9 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.time = 100.0
+        self.find: Callable[[], list[Path]] = lambda: sorted(folder.glob("*.png"))
         self.arrivals = Arrivals(
-            lambda missed: sorted(folder.glob("*.png")),
+            lambda _missed: self.find(),
             WatchConfig(settle=3),
             clock=lambda: self.time,
         )
@@ -45,6 +47,23 @@ def test_a_file_that_grows_waits_until_it_is_complete(tmp_path: Path) -> None:
         place.write("a.png", b"x")
         assert place.look(2.5) == []
     assert place.look(3) == ["a.png"]
+
+
+def test_a_slow_disk_makes_no_file_complete(tmp_path: Path) -> None:
+    """A tenth of a second lies between two looks at it; the answer to the second took five."""
+    place = Place(tmp_path)
+
+    class Slow(type(tmp_path)):  # type: ignore[misc]  # of this system
+        def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+            facts = super().stat(follow_symlinks=follow_symlinks)
+            place.time += 5
+            return facts
+
+    place.write("a.png", b"x")
+    place.find = lambda: [Slow(tmp_path / "a.png")]
+    assert place.look(0) == []
+    assert place.look(0.1) == []
+    assert place.look(0.1) == ["a.png"]  # the look before this one ended five seconds later
 
 
 def test_a_file_that_changes_afterwards_is_given_again(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ class Child:
         signal_after: the process terminates itself politely when so many targets are done.
         unlistable: a folder that cannot be listed.
         temporary: the folder for temporary files.
+        watch_clock: a file whose size, in bytes, is the time in seconds as `--watch` sees it. Each
+            reading of it adds a byte to the file `looks` beside it.
     """
 
     words: tuple[str, ...]
@@ -45,6 +47,7 @@ class Child:
     signal_after: int = 0
     unlistable: str = ""
     temporary: str = ""
+    watch_clock: str = ""
 
 
 class Server:
@@ -60,15 +63,22 @@ class Server:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._running: set[int] = set()
 
     def start(self, child: Child) -> int:
-        return int(self._ask({"start": asdict(child)})["pid"])
+        pid = int(self._ask({"start": asdict(child)})["pid"])
+        self._running.add(pid)
+        return pid
 
     def wait(self, pid: int) -> int:
         """Exit code, or minus the signal that ended it."""
-        return int(self._ask({"wait": pid})["status"])
+        status = int(self._ask({"wait": pid})["status"])
+        self._running.remove(pid)
+        return status
 
     def close(self) -> None:
+        for pid in self._running:  # of tests that failed
+            os.kill(pid, signal.SIGKILL)
         self._process.kill()  # it has nothing to save, and unloading torch takes seconds
         self._process.wait()
 
@@ -113,6 +123,25 @@ class Runs:
 
     def printed(self, out: Path) -> str:
         return self.log(out).read_text(encoding="utf-8", errors="replace")
+
+
+class WatchClock:
+    """The time as a watching run sees it, which passes only when a test says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "clock"
+        self._looks = folder / "looks"
+        self.file.touch()
+        self._looks.touch()
+
+    def advance(self, seconds: int) -> None:
+        with self.file.open("ab") as file:
+            file.write(b"." * seconds)
+
+    def until_seen(self) -> None:
+        """Waits for a whole look at the folder as it is now; each reads the clock twice."""
+        before = self._looks.stat().st_size
+        until(lambda: self._looks.stat().st_size >= before + 3)
 
 
 def results(out: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ on the input, answers lines of JSON on the output:
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
 import json
 import os
@@ -29,6 +30,7 @@ import torch
 import icm.cli.batch
 import icm.engine
 import icm.engine.ledger
+import icm.engine.session
 import icm.matting
 from icm.cli import main
 
@@ -84,6 +86,8 @@ def _prepare(child: dict[str, Any]) -> None:
         _terminate_after(child["signal_after"])
     if child["temporary"]:
         tempfile.tempdir = child["temporary"]
+    if child["watch_clock"]:
+        _watch_by(Path(child["watch_clock"]))
     if child["unlistable"]:
         _refuse_listing(child["unlistable"])
 
@@ -112,6 +116,20 @@ def _jump_clocks() -> None:
     time.time = lambda: draw.uniform(0, 4e9)
     time.time_ns = lambda: draw.randrange(4 * 10**18)
     vars(icm.engine.ledger)["datetime"] = Jumping
+
+
+def _watch_by(clock: Path) -> None:
+    """Watching goes by a clock in the test's hand, and looks again at once."""
+    looks = clock.with_name("looks")
+
+    def seconds() -> float:
+        with looks.open("ab") as file:
+            file.write(b".")
+        return float(clock.stat().st_size)
+
+    arrivals = icm.engine.session.Arrivals
+    vars(icm.engine.session)["Arrivals"] = functools.partial(arrivals, clock=seconds)
+    icm.engine.Stop.wait = lambda self, seconds: time.sleep(0.01)  # type: ignore[method-assign]  # in this process only
 
 
 def _remove_when_first_read(gone: Path) -> None:

@@ -33,6 +33,15 @@ def test_looking_at_the_reports_place_leaves_nothing_there(call: Call) -> None:
     assert not list(call.folder.glob(".icm-*"))
 
 
+def test_a_table_that_cannot_be_written_is_refused_before_the_work(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (call.folder / "report.csv").mkdir()
+    assert call("--report", str(call.folder / "report.html")) == 2
+    assert "report.csv" in capsys.readouterr().err
+    assert not (call.folder / "out").exists()
+
+
 def test_a_report_that_fails_after_the_work_is_a_failure_and_not_a_wrong_call(
     call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from icm.engine import read_entries
 from tests.engine.tiny import hashes, paint
 from tests.faults.conftest import Undisturbed
-from tests.faults.runs import Runs, until
+from tests.faults.runs import Runs, WatchClock, until
 
 
 def _has_begun(out: Path) -> bool:
@@ -48,27 +48,42 @@ def test_a_signal_ends_a_run_cleanly(sixty: Undisturbed, number: signal.Signals)
 def test_watching_takes_complete_files_only_and_ends_on_a_signal(runs: Runs) -> None:
     targets = runs.targets("in", 2)
     content = paint(runs.folder / "late.png", seed=30, size=(200, 300)).read_bytes()
-    out = runs.folder / "out"
-    pid = runs.start(targets, out, "--watch", "--settle", "0.5")
-    until(lambda: len(list(out.glob("*.*.png"))) == 4)
+    out, clock, settle = runs.folder / "out", WatchClock(runs.folder), 3
+    words = ("--watch", "--settle", str(settle))
+    pid = runs.start(targets, out, *words, watch_clock=str(clock.file))
+    clock.until_seen()
+    clock.advance(settle)
+    until(lambda: len(list(out.rglob("*.*.png"))) == 4)
     third = len(content) // 3
     late = targets / "late.png"
-    late.write_bytes(content[:third])
-    for part in (content[third : 2 * third], content[2 * third :]):
+    for part in (content[:third], content[third : 2 * third], content[2 * third :]):
         with late.open("ab") as file:
             file.write(part)
+        clock.until_seen()
+        clock.advance(settle - 1)
+    clock.until_seen()
+    assert len(list(out.rglob("*.*.png"))) == 4  # for longer than it takes to settle, it grew
+    clock.advance(1)
     until((out / "late.cutout.png").exists)
     (targets / "bad.png").write_bytes(b"no picture")
+    clock.until_seen()
+    clock.advance(settle)
     until(lambda: "bad.png: the picture is no picture" in runs.printed(out))
     paint(targets / "bad.png", seed=31)
-    until((out / "bad.cutout.png").exists)
-    until(lambda: read_entries(out)["", "bad.png"].state == "done")
+    clock.until_seen()
+    clock.advance(settle)
+    until(lambda: _done(out, "bad.png"))
     runs.kill(pid, signal.SIGTERM)
     assert runs.wait(pid) == 0, runs.printed(out)  # what failed was mended
     assert not re.search(r"late.png: ", runs.printed(out))
     assert "4 done" in runs.printed(out)
     assert runs.run(targets, runs.folder / "after") == 0
     assert hashes(out) == hashes(runs.folder / "after")
+
+
+def _done(out: Path, source: str) -> bool:
+    entry = read_entries(out).get(("", source))
+    return entry is not None and entry.state == "done"
 
 
 def test_a_clock_that_jumps_changes_nothing(eight: Undisturbed) -> None:

@@ -22,6 +22,19 @@ def test_the_background_is_taken_out():
     assert np.abs(foreground[edge] - colour).mean() < 0.03
 
 
+@pytest.mark.parametrize("megapixels", [2, 0.004])
+def test_the_texture_of_an_edge_is_kept(monkeypatch, megapixels):
+    """Fine stripes that smooth colours know nothing of, also where those are estimated small."""
+    monkeypatch.setattr("icm.finishing.foreground._MEGAPIXELS", megapixels)
+    alpha = soft_disc(160)
+    stripes = np.where(np.arange(160) % 2, 0.4, 0.8).astype(np.float32)
+    colours = np.broadcast_to(stripes[:, None, None], (160, 160, 3))
+    image = alpha[..., None] * colours + (1 - alpha[..., None]) * 0.1
+    foreground = estimate_foreground(image.astype(np.float32), alpha)
+    edge = (alpha > 0.5) & (alpha < 0.95)
+    assert np.abs(foreground - colours)[edge].mean() < 0.07
+
+
 def test_opaque_pixels_keep_their_bits():
     alpha = soft_disc()
     image = np.random.default_rng(0).random((64, 64, 3), dtype=np.float32)

@@ -8,9 +8,10 @@ from pathlib import Path
 from icm.engine.cluster.rows import Row
 from icm.engine.cluster.storage import Place
 from icm.engine.jobs import Job
-from icm.engine.report import PICTURED, urgency, write_report
+from icm.engine.report import urgency, write_report
 from icm.engine.summary import Summary
 from icm.errors import InputError
+from icm.results.report import PICTURED
 
 NAMED = 10_000  # targets that the page names; the ledger names all
 

@@ -276,17 +276,7 @@ class _Run:
         spent = max(time.monotonic() - self._started, 1e-6)
         nodes = {node: count / spent for node, count in sorted(self._per_node.items())}
         if self._model is not None:
-            numbers = {
-                "ended": now(),
-                "done": summary.done,
-                "skipped": summary.skipped,
-                "unchanged": summary.unchanged,
-                "failed": len(summary.failed),
-                "seconds": summary.seconds,
-                "waiting": summary.waiting,
-                "stopped": summary.stopped,
-                "nodes": nodes,
-            }
+            numbers = {"ended": now(), **summary.numbers(), "nodes": nodes}
             self._ledger.describe({**self._details(self._model), **numbers})
         if self._request.report is not None:
             results = Place(self._request.results)

@@ -10,7 +10,7 @@ Segmentation* (ECCV 2022, arXiv 2207.11549), at a size that a CPU runs and train
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,6 @@ from icm.models.small.encoder_guidance import (
     LOGIT_LIMIT,
     PASS_CHANNELS,
     PRESENCE_FEATURES,
-    EncoderGuidance,
     EncoderTokens,
     encoder_guidance,
     joined,
@@ -31,7 +30,9 @@ from icm.models.small.encoder_guidance import (
     presence_features,
     tokens,
 )
+from icm.models.small.encoder_steps import EncoderCoarse, EncoderReference, EncoderStart
 from icm.models.small.guidance import colour_statistics
+from icm.models.small.residual import Residual
 from icm.results import Example
 
 GUIDANCE_WIDTH = 32
@@ -40,55 +41,6 @@ STARTING_WEIGHTS = {"texture_odds": 0.5, "deep_odds": 1.0, "joint_odds": 0.5, "d
 PRESENCE_WIDTH = 32
 PRESENCE_FLOOR = -1.0  # of the logit that the passes see, but in training: doubt, not a verdict
 CONTEXT = "context"  # beside the groups of guidance: the projected features
-
-
-@dataclass(frozen=True)
-class EncoderReference:
-    """All references of a batch: tokens joined along m, and their masks.
-
-    Attributes:
-        tokens: of the references.
-        mask_bm: in [0, 1].
-    """
-
-    tokens: EncoderTokens
-    mask_bm: Tensor
-
-
-@dataclass(frozen=True)
-class EncoderCoarse:
-    """What is known of a batch of targets before the details.
-
-    Attributes:
-        logit_b1hw: of alpha, at the grid of the second encoder map.
-        trunk_bchw: features at the same grid.
-        prior_b1hw: logit before the first pass, from the guidance alone.
-        present_b: logit of presence.
-    """
-
-    logit_b1hw: Tensor
-    trunk_bchw: Tensor
-    prior_b1hw: Tensor
-    present_b: Tensor
-
-
-@dataclass(frozen=True)
-class EncoderStart:
-    """What all passes over a batch of targets share.
-
-    Attributes:
-        guidance: of the targets.
-        context_bchw: projected encoder features.
-        prior_bn: logit of alpha from the guidance alone.
-        present_b: logit of presence.
-        grid: height and width of the maps.
-    """
-
-    guidance: EncoderGuidance
-    context_bchw: Tensor
-    prior_bn: Tensor
-    present_b: Tensor
-    grid: tuple[int, int]
 
 
 class EncoderNetwork(nn.Module):
@@ -142,7 +94,7 @@ class EncoderNetwork(nn.Module):
             for inputs, outputs in zip(coarser, context_widths, strict=True)
         )
         self.enter = nn.Conv2d(GUIDANCE_WIDTH + sum(context_widths), width, 3, padding=1)
-        self.trunk = nn.ModuleList(_Residual(width, dilation) for dilation in DILATIONS)
+        self.trunk = nn.ModuleList(Residual(width, dilation) for dilation in DILATIONS)
         self.context = nn.Linear(3 * width, width)
         self.coarse = nn.Conv2d(width, 1, 1)
         self.presence = nn.Sequential(
@@ -154,10 +106,10 @@ class EncoderNetwork(nn.Module):
         self.fine = nn.Conv2d(fine, quarter, 1)
         self.image_4 = nn.Conv2d(48, quarter, 1)
         self.coarse_4 = nn.Conv2d(1, quarter, 3, padding=1)
-        self.decode_4 = nn.Sequential(_Residual(quarter, 1), _Residual(quarter, 1))
+        self.decode_4 = nn.Sequential(Residual(quarter, 1), Residual(quarter, 1))
         self.up_2 = nn.Conv2d(quarter, 4 * half, 1)
         self.image_2 = nn.Conv2d(12, half, 3, padding=1)
-        self.decode_2 = _Residual(half, 1)
+        self.decode_2 = Residual(half, 1)
         self.up_1 = nn.Conv2d(half, 4 * full, 1)
         self.image_1 = nn.Conv2d(4, full, 3, padding=1)
         self.leave = nn.Sequential(nn.SiLU(), nn.Conv2d(full, 1, 3, padding=1))
@@ -338,26 +290,6 @@ class EncoderNetwork(nn.Module):
         ]
         result_bc: Tensor = self.context(torch.cat([*means, x_bcn.amax(dim=-1)], dim=-1))
         return result_bc
-
-
-class _Residual(nn.Module):
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        groups = max(1, channels // 16)
-        self.body = nn.Sequential(
-            nn.GroupNorm(groups, channels),
-            nn.SiLU(),
-            nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation),
-            nn.SiLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-        last = self.body[-1]
-        nn.init.zeros_(last.weight)  # type: ignore[arg-type]  # a convolution's
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]  # a convolution's
-
-    def forward(self, x_bchw: Tensor) -> Tensor:
-        result_bchw: Tensor = x_bchw + self.body(x_bchw)
-        return result_bchw
 
 
 def _normal(map_bchw: Tensor) -> Tensor:

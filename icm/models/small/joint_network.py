@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from icm.models.confidence import peak_confidence
-from icm.models.small.encoder_network import EncoderCoarse, EncoderNetwork
+from icm.models.small.encoder_network import EncoderNetwork
+from icm.models.small.encoder_steps import EncoderCoarse
 from icm.models.small.network import SmallNetwork
 from icm.results import Example, Features, Prediction
 

@@ -54,6 +54,19 @@ class PairBatch:
     index: int
 
 
+def check_share(*, batch: int, start: int, rank: int, world: int) -> None:
+    """Refuses numbers that no process could have of a stream of batches.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+    if batch < 1 or start < 0 or not 0 <= rank < world:
+        raise ConfigError(
+            f"batch {batch}, start {start}, rank {rank} of {world}: expected a batch of at "
+            "least 1, a start of at least 0 and a rank below the number of processes"
+        )
+
+
 class PairBatches(IterableDataset[PairBatch]):
     """Endless batches, for a `DataLoader` with `batch_size=None`, in order for any worker count.
 
@@ -89,11 +102,7 @@ class PairBatches(IterableDataset[PairBatch]):
         world: int = 1,
     ) -> None:
         super().__init__()
-        if batch < 1 or start < 0 or not 0 <= rank < world:
-            raise ConfigError(
-                f"batch {batch}, start {start}, rank {rank} of {world}: expected a batch of at "
-                "least 1, a start of at least 0 and a rank below the number of processes"
-            )
+        check_share(batch=batch, start=start, rank=rank, world=world)
         self._root = Path(root)
         self._cache = Path(cache)
         self._settings = settings

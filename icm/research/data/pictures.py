@@ -124,6 +124,18 @@ def held_out(root: str | Path) -> HeldOut:
     )
 
 
+def held_out_for_composites(root: str | Path) -> HeldOut:
+    """As `held_out`, where composites can be made of it.
+
+    Raises:
+        InputError: there is nothing held back.
+    """
+    kept = held_out(root)
+    if not kept.cutouts or len(kept.backgrounds) < 2:
+        raise InputError(f"{root} holds no cut-outs and backgrounds that are kept from training")
+    return kept
+
+
 def pseudo_labelled(root: str | Path, folder: str | Path) -> tuple[tuple[Path, Path], ...]:
     """Unlabelled photographs and their masks; originals of held-back cut-outs are left out.
 

@@ -16,10 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.errors import InputError
 from icm.images import Picture, resize
 from icm.research.data.compositing import Sprite
-from icm.research.data.pictures import PICTOGRAMS, held_out, read_cutout, read_image
+from icm.research.data.pictures import PICTOGRAMS, held_out_for_composites, read_cutout, read_image
 from icm.research.data.procedural.fine import FINE_FAMILIES
 from icm.research.evaluation.groups import THRESHOLD, Group, Member, Sample, cached
 from icm.research.evaluation.held_out import unknown_around
@@ -50,9 +49,7 @@ def edge_groups(root: str | Path, seed: int = 0) -> tuple[Group, ...]:
     Raises:
         InputError: there is nothing held back.
     """
-    kept = held_out(root)
-    if not kept.cutouts or len(kept.backgrounds) < 2:
-        raise InputError(f"{root} holds no cut-outs and backgrounds that are kept from training")
+    kept = held_out_for_composites(root)
     groups = []
     for index, path in enumerate(kept.cutouts):
         source = path.relative_to(Path(root) / "train" / "cutouts").parts[0]

@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.errors import InputError
-from icm.research.data.pictures import held_out, read_cutout, read_image
+from icm.research.data.pictures import held_out_for_composites, read_cutout, read_image
 from icm.research.evaluation.groups import THRESHOLD, Group, Member, Sample
 
 SIZES = (0.55, 0.85)  # of the object's longer side, relative to the background's shorter one
@@ -32,9 +31,7 @@ def held_out_groups(root: str | Path, seed: int = 0) -> tuple[Group, ...]:
     Raises:
         InputError: there is nothing held back.
     """
-    kept = held_out(root)
-    if not kept.cutouts or len(kept.backgrounds) < 2:
-        raise InputError(f"{root} holds no cut-outs and backgrounds that are kept from training")
+    kept = held_out_for_composites(root)
     groups = []
     for index, path in enumerate(kept.cutouts):
         source = path.relative_to(Path(root) / "train" / "cutouts").parts[0]

@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from icm.config.data import EdgeSettings
-from icm.errors import ConfigError
 from icm.finishing.full_resolution import band_of, nearest
 from icm.finishing.hints import fitted, hints_of
 from icm.finishing.tiles import Tile, enlarged
 from icm.images import resize
+from icm.research.data.batches import check_share
 from icm.research.data.coarsening import coarse_alpha
 from icm.research.data.edges import EdgeSource, EdgeWindow
 from icm.research.data.pictures import TrainingPictures
@@ -80,11 +80,7 @@ class EdgeBatches(IterableDataset[EdgeBatch]):
         world: int = 1,
     ) -> None:
         super().__init__()
-        if batch < 1 or start < 0 or not 0 <= rank < world:
-            raise ConfigError(
-                f"batch {batch}, start {start}, rank {rank} of {world}: expected a batch of at "
-                "least 1, a start of at least 0 and a rank below the number of processes"
-            )
+        check_share(batch=batch, start=start, rank=rank, world=world)
         self._root, self._cache, self._settings = root, cache, settings
         self._batch, self._seed, self._start = batch, seed, start
         self._rank, self._world = rank, world

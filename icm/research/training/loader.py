@@ -1,16 +1,49 @@
-"""Loader of training pairs: batch after batch, each process samples its own share."""
+"""Loader of training batches, one after another: each process samples its own share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
-from icm.config.training import PairTraining
+from icm.config.training import PairTraining, TrainingConfig
 from icm.research.data.batches import PairBatch, PairBatches
 from icm.research.training.distributed import DistributedContext
+
+Batch = TypeVar("Batch")
+
+
+def shared_batches(
+    make: Callable[..., IterableDataset[Batch]],
+    config: TrainingConfig,
+    context: DistributedContext,
+    *,
+    workers: int,
+) -> Callable[[int], Iterator[Batch]]:
+    """Endless batches of this process, from a given number on.
+
+    Args:
+        make: makes their source from `batch`, `seed`, `start`, `rank` and `world`.
+        config: configuration of the stage.
+        context: says which share of each batch this process samples.
+        workers: processes that sample; 0 samples between the steps.
+
+    Raises:
+        ConfigError: the batch cannot be shared by the processes.
+    """
+    share = context.share_of(config.batch)
+
+    def sampled(start: int) -> Iterator[Batch]:
+        source = make(
+            batch=share, seed=config.seed, start=start, rank=context.rank, world=context.world
+        )
+        return iter(DataLoader(source, batch_size=None, num_workers=workers))
+
+    return sampled
 
 
 def sampled_pairs(
@@ -35,21 +68,8 @@ def sampled_pairs(
     Raises:
         ConfigError: the batch cannot be shared by the processes.
     """
-    share = context.share_of(config.batch)
-
-    def sampled(start: int) -> Iterator[PairBatch]:
-        source = PairBatches(
-            data,
-            cache,
-            config.pairs,
-            batch=share,
-            seed=config.seed,
-            start=start,
-            ramp=config.ramp,
-            rank=context.rank,
-            world=context.world,
-        )
-        return iter(DataLoader(source, batch_size=None, num_workers=workers))
+    make = partial(PairBatches, data, cache, config.pairs, ramp=config.ramp)
+    sampled = shared_batches(make, config, context, workers=workers)
 
     def batches(start: int) -> Iterator[PairBatch]:
         if distinct is None:

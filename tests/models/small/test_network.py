@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from icm.models.small.network import SmallNetwork, TokenReader
+from icm.models.small.network import SmallNetwork
 from icm.results import Example, Features
 from tests.models.small.test_guidance import CHANNELS, example, features
 
@@ -87,25 +87,6 @@ def test_every_parameter_gets_a_gradient(network: SmallNetwork) -> None:
     # A key's bias shifts all logits of a query alike, so half of that vector stays without effect.
     idle = [name for name, v in network.named_parameters() if v.grad is None or not v.grad.any()]
     assert idle == []
-
-
-@torch.no_grad()
-def test_a_reader_is_attention_over_itself_and_its_context() -> None:
-    torch.manual_seed(0)
-    reader = TokenReader(8, heads=2)
-    token, context = torch.randn(1, 3, 8), torch.randn(1, 5, 8)
-    normed = reader.norm(token)[0]
-    source = torch.cat([normed, reader.context_norm(context)[0]])
-    query, (key, value) = reader.query(normed), reader.key_value(source).chunk(2, dim=-1)
-    read = torch.zeros(3, 8)
-    for head in (slice(0, 4), slice(4, 8)):
-        for n in range(3):
-            logits = torch.stack([query[n, head] @ key[m, head] / 2 for m in range(8)])
-            for m, weight in enumerate(logits.softmax(0)):
-                read[n, head] += weight * value[m, head]
-    expected = token[0] + reader.out(read)
-    expected = expected + reader.mlp(reader.mlp_norm(expected))
-    assert torch.allclose(reader(token, context)[0], expected, atol=1e-5)
 
 
 @torch.no_grad()

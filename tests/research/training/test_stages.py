@@ -49,6 +49,19 @@ def run(stage: Path, root: Path, out: Path, *overrides: str) -> int:
     return main([*words, "--device", "cpu", "--cache", str(out.parent / "cache"), *sets])
 
 
+def whole_and_halves(
+    stage: Path, root: Path, folder: Path, override: str, *, steps: int
+) -> tuple[Path, Path]:
+    """An undisturbed run, and one that ended after so many steps and went on: equal weights."""
+    whole, halves = folder / "whole", folder / "halves"
+    assert run(stage, root, whole, override) == 0
+    assert run(stage, root, halves, override, f"steps={steps}") == 0
+    assert run(stage, root, halves, override) == 0
+    one, two = (load_file(out / "weights.safetensors") for out in (whole, halves))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    return whole, halves
+
+
 def curve(out: Path) -> list[dict[str, float]]:
     return [json.loads(row) for row in (out / "curve.jsonl").read_text().splitlines()]
 
@@ -73,13 +86,8 @@ def test_both_stages_run_and_hand_their_weights_on(
 def test_an_interrupted_stage_ends_like_an_undisturbed_one(
     stage: Path, tiny_root: Path, tmp_path: Path
 ) -> None:
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
     # decay_from=1: the rate then does not depend on how many steps the first half was told of.
-    assert run(stage, tiny_root, whole, "decay_from=1") == 0
-    assert run(stage, tiny_root, halves, "decay_from=1", "steps=10") == 0
-    assert run(stage, tiny_root, halves, "decay_from=1") == 0
-    one, two = (load_file(out / "weights.safetensors") for out in (whole, halves))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    whole, halves = whole_and_halves(stage, tiny_root, tmp_path, "decay_from=1", steps=10)
     assert curve(whole)[-1]["total"] == curve(halves)[-1]["total"]
 
 

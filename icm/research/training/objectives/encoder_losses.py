@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from icm.models.small.encoder_network import EncoderCoarse
+from icm.models.small.encoder_steps import EncoderCoarse
 from icm.research.training.objectives.small_losses import (
     at_grid_of,
     gradient_difference,

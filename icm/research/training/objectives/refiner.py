@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from icm.config.training import RefinerTraining
 from icm.models.small.refiner import GUIDED, DetailRefiner
 from icm.research.training.distributed import DistributedContext
 from icm.research.training.edges import EdgeBatch, EdgeBatches
+from icm.research.training.loader import shared_batches
 from icm.research.training.loop import Stage
 from icm.research.training.objectives.small_losses import edge_loss
 
@@ -112,20 +113,8 @@ def refining_loss(
 def _batches(
     config: RefinerTraining, data: Path, cache: Path, context: DistributedContext, workers: int
 ) -> Callable[[int], Iterator[EdgeBatch]]:
-    share = context.share_of(config.batch)
-
-    def sampled(start: int) -> Iterator[EdgeBatch]:
-        source = EdgeBatches(
-            data,
-            cache,
-            config.edges,
-            batch=share,
-            seed=config.seed,
-            start=start,
-            rank=context.rank,
-            world=context.world,
-        )
-        return iter(DataLoader(source, batch_size=None, num_workers=workers))
+    make = partial(EdgeBatches, data, cache, config.edges)
+    sampled = shared_batches(make, config, context, workers=workers)
 
     def batches(start: int) -> Iterator[EdgeBatch]:
         repeats = config.edges.repeats

@@ -19,12 +19,12 @@ from icm.build import build, read_model_config
 from icm.cli import main
 from icm.config.data import PairSettings
 from icm.config.training import EncoderTraining, parse_training
-from icm.models.small.encoder_network import EncoderCoarse
+from icm.models.small.encoder_steps import EncoderCoarse
 from icm.research.data.batches import PairBatch, PairBatches
 from icm.research.training.objectives.encoder import prepared, with_mismatches
 from icm.research.training.objectives.encoder_losses import EncoderTruth, encoder_objective
 from tests.conftest import TINY_JOINT
-from tests.research.training.test_stages import curve, run
+from tests.research.training.test_stages import curve, run, whole_and_halves
 
 
 @pytest.fixture
@@ -71,12 +71,7 @@ def test_three_steps_change_the_branch_alone_and_its_export_loads(
 def test_an_interrupted_run_ends_like_an_undisturbed_one(
     stage: Path, tiny_root: Path, tmp_path: Path
 ) -> None:
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
-    assert run(stage, tiny_root, whole, "save_every=1") == 0
-    assert run(stage, tiny_root, halves, "steps=1", "save_every=1") == 0
-    assert run(stage, tiny_root, halves, "save_every=1") == 0
-    one, two = (load_file(out / "weights.safetensors") for out in (whole, halves))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    whole_and_halves(stage, tiny_root, tmp_path, "save_every=1", steps=1)
 
 
 def test_a_model_without_an_encoder_branch_is_refused(

@@ -58,8 +58,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"strokes: {error}", file=sys.stderr)
         return 2
     weights = trained(samples, chosen.steps, rng)
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.to(torch.bfloat16) for name, value in weights.items()}, chosen.out)
+    write_weights(weights, chosen.out)
     return 0
 
 
@@ -99,6 +98,14 @@ def trained(samples: Sequence[StrokeSample], steps: int, rng: Generator) -> dict
         if (step + 1) % REPORTED == 0:
             print(f"{step + 1} steps, loss {np.mean(losses[-REPORTED:]):.3f}", flush=True)
     return mean
+
+
+def write_weights(weights: dict[str, Tensor], path: Path) -> None:
+    """Writes them in bfloat16, as they are bundled."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(
+        {name: value.to(torch.bfloat16).contiguous() for name, value in weights.items()}, path
+    )
 
 
 def crop(sample: StrokeSample, rng: Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from icm.finishing.stroke_cues import CUES
 from icm.finishing.stroke_network import StrokeNetwork
 from icm.research.data.drawn_scenes import drawn_scene
 from icm.research.data.stroke_samples import Attempt, StrokeSample, stroke_samples
 from icm.research.training import strokes
-from icm.research.training.strokes import CROP, crop, loss_of, trained
+from icm.research.training.strokes import CROP, crop, loss_of, trained, write_weights
 
 
 def _samples(count: int) -> list[StrokeSample]:
@@ -34,7 +35,7 @@ def test_a_crop_is_continued_where_the_part_is_smaller() -> None:
         assert square[CUES.index("mark")].any()
 
 
-def test_some_steps_make_the_loss_smaller(monkeypatch) -> None:
+def test_some_steps_make_the_loss_smaller_and_the_weights_are_kept(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(strokes, "WARM_UP", 5)
     monkeypatch.setattr(strokes, "BATCH", 4)
     samples = _samples(4)
@@ -42,5 +43,7 @@ def test_some_steps_make_the_loss_smaller(monkeypatch) -> None:
     network = StrokeNetwork()
     batch = torch.from_numpy(np.stack([crop(each, np.random.default_rng(1)) for each in samples]))
     before = float(loss_of(network, batch).detach())
-    network.load_state_dict(trained(samples, 25, np.random.default_rng(0)))
+    path = tmp_path / "new" / "strokes.safetensors"
+    write_weights(trained(samples, 25, np.random.default_rng(0)), path)
+    network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     assert float(loss_of(network, batch).detach()) < 0.8 * before

@@ -212,7 +212,7 @@ class _Run:
         self._settle(target)
 
     def _settle(self, target: Target) -> None:
-        """Chooses a result to look at; leaves nothing of what was taken away meanwhile."""
+        """Chooses the first result to look at; leaves nothing of what was taken away meanwhile."""
         visitor = self.visitor
         with visitor.lock:
             if target not in visitor.targets:
@@ -222,8 +222,17 @@ class _Run:
                     shutil.rmtree(visitor.folder, ignore_errors=True)
                 return
             nothing_yet = not any(t.key == visitor.chosen_target for t in visitor.targets)
-            if target.results is not None and nothing_yet:
-                visitor.chosen_target = target.key
+            if nothing_yet:
+                visitor.chosen_target = self._first_result()
+
+    def _first_result(self) -> str:
+        """Key of the first picture with a result; empty while one before it may still get one."""
+        for target in self.targets:
+            if target.state in ("waiting", "working"):
+                break
+            if target.results is not None:
+                return target.key
+        return ""
 
     def _is_here(self, target: Target) -> bool:
         with self.visitor.lock:

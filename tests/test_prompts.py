@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import icm
-from icm import matting as matting_module
 from icm.cli import main
+from icm.engine import inference
 from icm.engine.plan import reference_hash
 from icm.errors import InputError
 from tests.conftest import TINY_SMALL
@@ -120,7 +120,7 @@ def test_a_mask_that_grew_wrongly_is_a_warning(
         mask[: round(share * len(mask))] = 1
         return mask
 
-    monkeypatch.setattr(matting_module, "grown_mask", grown)
+    monkeypatch.setattr(inference, "grown_mask", grown)
     with caplog.at_level(logging.WARNING, "icm"):
         matting.reference(disc(), POINTS)
     assert ("mark more places" in caplog.text) == warned

@@ -14,7 +14,7 @@ icm.neighbour = (keys, key, step) => {
   return keys.length ? keys[place < 0 ? 0 : (place + step + keys.length) % keys.length] : null;
 };
 
-icm.verdict = (act) => {
+icm.verdict = (act, download) => {
   const { h } = icm;
   let view = { result: null, keys: [] };
   let wanted = null; // chosen here, not yet answered: fast presses go on from there
@@ -27,7 +27,7 @@ icm.verdict = (act) => {
   const use = button("It is there: use this", "It is there: use this", () => answer("overrule"));
   const again = button("Cut out again", "Cut this picture out again", () => answer("retry"));
   const row = h("div", { class: "icm-row icm-verdict" },
-    h("span", { class: "icm-zooms" }, previous, next), place, use, again, words);
+    h("span", { class: "icm-zooms" }, previous, next), place, use, again, download, words);
 
   const answer = (action) => act({ action, key: view.result.key });
   function step(by) {

@@ -38,10 +38,10 @@ icm.widgets.viewer = (element, act) => {
   ], (value) => back(COLOURS[value] ?? (value === "colour" ? colour.value : value)));
   const upload = picker("Choose a background", { onfiles: addBackground });
   const problem = h("p", { class: "icm-problem", role: "alert" });
-  const verdict = icm.verdict(act);
   const downloads = h("div", { class: "icm-row" });
   const copy = icm.copier(() => view.result.full.cutout, problem);
-  const everything = h("a", { class: "icm-button icm-strong", download: "mattes.zip" }, "Download all (zip)");
+  const everything = h("a", { class: "icm-button icm-strong icm-last", download: "mattes.zip" }, "Download all (zip)");
+  const verdict = icm.verdict(act, everything);
   const empty = icm.welcome();
   const behindBar = h("div", { class: "icm-toolbar" },
     h("span", { class: "icm-caption", "aria-hidden": "true" }, "Background:"), backs.group, colour, upload);
@@ -140,7 +140,7 @@ icm.widgets.viewer = (element, act) => {
     const behindAll = background !== "checker" || view.export?.format === "jpeg";
     const kinds = Object.entries(KINDS).filter(([each]) => files.includes(each) && (each !== "composite" || behindAll));
     const caption = h("span", { class: "icm-caption" }, "Download this picture:");
-    downloads.replaceChildren(caption, ...kinds.map(link), copy, again, everything);
+    downloads.replaceChildren(caption, ...kinds.map(link), copy, again);
     everything.href = view.zip;
     everything.textContent = `Download all ${view.done} (zip)`;
   }

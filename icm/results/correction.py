@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from icm.finishing.full_resolution import evaluated, guided_fit
 from icm.finishing.regrowing import regrown
+from icm.finishing.stroke_cues import Hint
 from icm.finishing.tiles import Tile, enlarged
 from icm.images import resize
 from icm.results.strokes import Stroke
@@ -19,7 +20,6 @@ LONGEST = 256  # pixels of a part's longer side when it is matted anew
 PADDING, LEAST_PADDING = 0.5, 0.1  # about a stroke: of its own extent; of the picture's
 BORDER = 0.06  # of the part's longer side, over which a change ends before the part does
 BLENDED = 4.0  # a change of a quarter takes the new alpha wholly
-REACH, LEAST_REACH = 2.5, 6.0  # of a hint: of its width; in pixels of the part
 SEEN = 0.5  # from this coverage on a place lies under a stroke
 
 Map = NDArray[np.float32]
@@ -58,22 +58,32 @@ def corrected_alpha(
     result = alpha.copy()
     changed: list[Tile] = []
     for number, stroke in enumerate(strokes):
-        tile = _tile(stroke, alpha.shape, padded=not stroke.exact)
-        if tile is None:
+        if not stroke.exact:
+            part = part_about(stroke, image, result, guidance)
+            before = [*earlier, *strokes[:number]]
+            place = None if part is None else _rematted(part, result, stroke, before)
+            changed += [] if place is None else [place]
             continue
-        if stroke.exact:
+        tile = _tile(stroke, alpha.shape, padded=False)
+        if tile is not None:
             result[tile.window] = _painted(result[tile.window], stroke, tile)
             changed.append(tile)
-            continue
-        part = _part(image, result, guidance, tile)
-        place = _rematted(part, result, stroke, [*earlier, *strokes[:number]])
-        changed += [] if place is None else [place]
     return Corrected(result, _around(changed))
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """A part of the picture at the size at which it is matted anew."""
+class Part:
+    """A part of the picture at the size at which it is matted anew.
+
+    Attributes:
+        tile: where it lies, in pixels of the picture.
+        scale: pixels of the part for one of the picture.
+        image: h w 3 in [0, 1].
+        whole: the same at the picture's own size.
+        alpha: h w in [0, 1].
+        guidance: h w in [0, 1].
+        free: h w, 1 in its middle, 0 at those of its borders that are not the picture's.
+    """
 
     tile: Tile
     scale: float
@@ -81,9 +91,11 @@ class _Part:
     whole: Map
     alpha: Map
     guidance: Map
+    free: Map
 
     @property
     def size(self) -> Size:
+        """Height and width of the part."""
         return self.alpha.shape[0], self.alpha.shape[1]
 
     def under(self, stroke: Stroke) -> NDArray[np.bool_]:
@@ -91,8 +103,29 @@ class _Part:
         covered = stroke.coverage(self.tile.top, self.tile.left, self.size, self.scale)
         return covered >= SEEN
 
+    def hint(self, stroke: Stroke, before: Sequence[Stroke]) -> Hint:
+        """What a stroke says here, after those before it."""
+        mark = self.under(stroke)
+        same, other = np.zeros(self.size, np.bool_), np.zeros(self.size, np.bool_)
+        for each in before:
+            said = same if each.keep == stroke.keep else other
+            said |= self.under(each)
+        width = stroke.width * self.scale
+        return Hint(stroke.keep, width, mark, same=same & ~mark, other=other & ~mark)
 
-def _part(image: Map, alpha: Map, guidance: Map, tile: Tile) -> _Part:
+
+def part_about(stroke: Stroke, image: Map, alpha: Map, guidance: Map) -> Part | None:
+    """The part that a hint may change; None where it lies beside the picture.
+
+    Args:
+        stroke: the hint.
+        image: h w 3 in [0, 1].
+        alpha: h w in [0, 1].
+        guidance: any size, in [0, 1], of the whole picture.
+    """
+    tile = _tile(stroke, alpha.shape, padded=True)
+    if tile is None:
+        return None
     height, width = tile.bottom - tile.top, tile.right - tile.left
     scale = min(1.0, LONGEST / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
@@ -102,32 +135,21 @@ def _part(image: Map, alpha: Map, guidance: Map, tile: Tile) -> _Part:
         for start, whole, kept in zip((tile.top, tile.left), full, size, strict=True)
     )
     place = Tile(top, top + size[0], left, left + size[1])
-    return _Part(
+    return Part(
         tile,
         scale,
         resize(image[tile.window], size),
         image[tile.window],
         resize(alpha[tile.window], size),
         enlarged(guidance, place, full),
+        _free(tile, size, alpha.shape),
     )
 
 
-def _rematted(part: _Part, result: Map, stroke: Stroke, before: Sequence[Stroke]) -> Tile | None:
+def _rematted(part: Part, result: Map, stroke: Stroke, before: Sequence[Stroke]) -> Tile | None:
     """Writes what a hint changes into the result; where."""
-    mark = part.under(stroke)
-    fixed = np.zeros(part.size, np.bool_)
-    for each in before:
-        fixed |= part.under(each)
-    found = regrown(
-        part.image,
-        part.alpha,
-        part.guidance,
-        mark,
-        fixed=fixed & ~mark,
-        free=_free(part, result.shape),
-        reach=max(LEAST_REACH, REACH * stroke.width * part.scale),
-        keep=stroke.keep,
-    )
+    hint = part.hint(stroke, before)
+    found = regrown(part.image, part.alpha, part.guidance, hint, free=part.free)
     change = cv2.dilate(np.abs(found - part.alpha), np.ones((3, 3), np.uint8))
     if not change.any():
         return None
@@ -169,13 +191,12 @@ def _tile(stroke: Stroke, size: Size, *, padded: bool) -> Tile | None:
     return Tile(*rows, *columns)
 
 
-def _free(part: _Part, size: Size) -> Map:
-    """1 in the middle of a part, 0 at those of its borders that are not the picture's."""
-    reach = max(2.0, BORDER * max(part.size))
+def _free(tile: Tile, part: Size, picture: Size) -> Map:
+    reach = max(2.0, BORDER * max(part))
     ramps = []
     for length, starts, ends in (
-        (part.size[0], part.tile.top > 0, part.tile.bottom < size[0]),
-        (part.size[1], part.tile.left > 0, part.tile.right < size[1]),
+        (part[0], tile.top > 0, tile.bottom < picture[0]),
+        (part[1], tile.left > 0, tile.right < picture[1]),
     ):
         place = np.arange(length, dtype=np.float32)
         ramp = np.ones(length, np.float32)

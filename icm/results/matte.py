@@ -103,12 +103,16 @@ class Matte:
         """The matte after strokes that say what belongs to the object and what does not.
 
         A stroke is a hint: the region that it lies on is matted anew, from the picture's colours,
-        the guidance and the alpha about it, with soft edges; the network is not needed. Far from
-        the strokes nothing changes, and without any the matte itself is returned.
+        the guidance and the alpha about it, with soft edges. A small network of its own says how
+        far the region reaches; the model is not needed. Far from the strokes nothing changes, and
+        without any the matte itself is returned.
 
         Args:
             strokes: in the order in which they were drawn; each respects those before it.
             earlier: strokes that this matte was corrected by before.
+
+        Raises:
+            WeightsError: the weights of that network are missing or damaged.
         """
         found = corrected_alpha(
             self.picture.rgb, self.alpha, self.guidance, strokes, earlier=earlier

@@ -18,9 +18,8 @@ _SUBPIXEL = 4  # bits of a coordinate below the pixel
 class Stroke:
     """A line on a picture.
 
-    A stroke is a hint: the region that it lies on is matted anew, as far as some widths of the
-    brush from the line. An exact one is paint, and
-    changes what the brush covers and nothing else.
+    A stroke is a hint: the region that it lies on is matted anew, within the part of the picture
+    about the line. An exact one is paint, and changes what the brush covers and nothing else.
 
     Attributes:
         points: (x, y) in pixels of the upright picture, from the upper left corner; one is a dab.

@@ -68,6 +68,23 @@ def test_a_run_mattes_what_waits_and_the_next_only_what_is_new(ready, device, ma
     assert matting.references == 1
 
 
+def test_the_first_picture_is_looked_at_though_the_second_is_done_before_it(
+    ready, device, matting, monkeypatch
+) -> None:
+    first, second, _ = ready.targets
+    finish = matting.finish
+
+    def in_another_order(picture, computed, absent=None):
+        if picture.name == str(first.path):
+            until(lambda: second.results is not None)
+        return finish(picture, computed, absent)
+
+    monkeypatch.setattr(matting, "finish", in_another_order)
+    runs.start(ready, device, FakeModels(matting))
+    until(lambda: finished(ready))
+    assert ready.chosen_target == first.key
+
+
 @pytest.mark.parametrize(
     ("tail", "reason"), [(b"fails", "1.png is no good"), (b"breaks", "something went wrong")]
 )

@@ -82,6 +82,18 @@ def test_an_erase_stroke_on_a_fainter_leak_of_the_objects_colour_leaves_the_obje
     assert (found.alpha[limb] < 0.5).mean() > 0.9
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_stroke_over_what_is_right_changes_next_to_nothing(keep: bool) -> None:
+    rgb, body, limb = _scene()
+    matte = _matte(rgb, body | limb)
+    across = (
+        _line((60, 80), (100, 180), keep=True) if keep else _line((220, 40), (230, 200), keep=False)
+    )
+    found = matte.corrected([across])
+    assert np.abs(found.alpha - matte.alpha).mean() < 1e-3
+    assert _iou(found.alpha, body | limb) > 0.995
+
+
 def test_edges_of_a_hint_are_soft_where_the_pictures_edge_is() -> None:
     rgb, body, _ = _scene()
     soft = cv2.GaussianBlur(rgb, (0, 0), 3)

@@ -20,6 +20,7 @@ _STEP = '<div class="icm icm-step"><h2>{}</h2><p>{}</p></div>'
 _SCRIPTS = (
     "core.js",
     "order.js",
+    "patience.js",
     "kept.js",
     "restart.js",
     "stage.js",

@@ -181,7 +181,10 @@ window.icm = (() => {
   }
   // Called by each Gradio HTML component when it appears.
   function widget(name, element, act, props, watch) {
-    const show = widgets[name](element, (data) => act({ ...data, model: icm.model }));
+    const show = widgets[name](element, (data) => {
+      if (data.action !== "refresh") icm.patience.asked();
+      act({ ...data, model: icm.model });
+    });
     const ofServer = (key, value) => key !== "name" && typeof value === "string" && value.startsWith("icm/");
     const address = (key, value) => ofServer(key, value) ? `${root()}/${value}` : value;
     let newest = 0; // answers may overtake one another; an older state never replaces a newer
@@ -190,6 +193,7 @@ window.icm = (() => {
       greeted();
       if (!ours(props.value) || !anew && props.value.version < newest) return;
       newest = props.value.version;
+      if ("active" in props.value) icm.patience.answered(props.value.active);
       show(JSON.parse(JSON.stringify(props.value), address));
     };
     watch("value", () => plain());

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch._subclasses.fake_tensor import unset_fake_temporarily
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from icm.backbones.stable_diffusion.architectures import ARCHITECTURES
 from icm.backbones.stable_diffusion.backbone import DiffusionBackbone

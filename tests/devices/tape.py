@@ -30,9 +30,9 @@ def backward(loss: Tensor) -> None:
                     given[following] = [None] * len(following._input_metadata)
                     heapq.heappush(line, (*_turn(following), next(numbers), following))
                 metadata = following._input_metadata[place]
-                gradient = gradient.sum_to_size(metadata.shape).to(metadata.dtype)
+                part = gradient.sum_to_size(metadata.shape).to(metadata.dtype)
                 before = given[following][place]
-                given[following][place] = gradient if before is None else before + gradient
+                given[following][place] = part if before is None else before + part
 
 
 def _turn(node: Node) -> tuple[bool, int]:

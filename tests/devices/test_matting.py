@@ -22,7 +22,7 @@ from tests.devices.models import bundled, placed, stable_diffusion
 
 SIZE = (120, 160)
 MAKING = ("Inference._tensor", "Inference._sample_noise", "Inference.example", "on_device")
-RUNNING = ("Inference._tensor", "Inference.predict", "on_device")
+RUNNING = ("Inference._tensor", "Inference._sample_noise", "Inference.predict", "on_device")
 REFINING = ("_stacked", "_pieces")
 
 
@@ -59,7 +59,12 @@ def test_small_objects_pass_twice_together_and_their_edges_are_refined(small: Bu
         with watch.closely(*RUNNING):
             predictions = matting.predict(targets, reference)
         # One pass of all three, and another of their zoomed parts.
-        assert watch.places("in") == {"on_device": 16, "Inference._tensor": 2}
+        arrived = watch.places("in")
+        assert arrived.pop("on_device") == sum(
+            2 + len(example.features.maps) for example in reference.examples
+        )
+        assert arrived.pop("Inference._sample_noise", 0) <= 1  # of a size not seen before
+        assert arrived == {"Inference._tensor": 2}
         assert watch.places("out") == {"Inference.predict": 2 * 3}
         passes = [crossing.after for crossing in watch.crossings if crossing.way == "out"]
         assert len(set(passes)) == 2 and passes[-1] == watch.products.total()
@@ -102,7 +107,8 @@ def test_an_empty_mask_is_refused_before_it_is_sent(large: Built) -> None:
         matting = Matting(placed(large))
         with watch.closely(*MAKING):
             made = matting.reference(*marked())
-        faint = replace(made.examples[0], mask_b1hw=made.examples[0].mask_b1hw * 0.4)
+        with watch.closely():
+            faint = replace(made.examples[0], mask_b1hw=made.examples[0].mask_b1hw * 0.4)
         reference = Reference((faint,), made.thumbnails, made.model, made.fingerprint)
         with watch.closely(), pytest.raises(InputError, match="the mask marks nothing"):
             matting.predict(pictures(SIZE), reference)
@@ -129,5 +135,8 @@ def test_a_slip_in_the_refiner_is_caught(
         alpha = np.zeros((96, 128), np.float32)
         alpha[30:50, 30:50] = 0.5
         refined = Matting(built)._inference.refined
-        with watch.closely(*REFINING), pytest.raises((HiddenWaitError, RuntimeError, AssertionError)):
+        with (
+            watch.closely(*REFINING),
+            pytest.raises((HiddenWaitError, RuntimeError, AssertionError)),
+        ):
             refined(pictures(SIZE)[0], alpha)

@@ -92,7 +92,6 @@ class PublishedNetwork(nn.Module):
             confidence_b=peak_confidence(alpha_b1hw),
         )
 
-
     def check(self, examples: Sequence[Example]) -> None:
         """Refuses examples on the CPU that `forward` would refuse there, and warns as it would."""
         check_marked(examples)

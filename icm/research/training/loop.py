@@ -54,9 +54,7 @@ class Stage(Generic[B]):
 class _Computation(nn.Module, Generic[B]):
     """A stage's loss as a module, so that processes may share its gradients."""
 
-    def __init__(
-        self, model: nn.Module, loss: Callable[[B], tuple[Tensor, Watched]]
-    ) -> None:
+    def __init__(self, model: nn.Module, loss: Callable[[B], tuple[Tensor, Watched]]) -> None:
         super().__init__()
         self.model = model
         self._loss = loss

@@ -105,9 +105,7 @@ def _truth(batch: PairBatch, device: torch.device) -> _Truth:
         bool((alpha_b1hw[item] == 0).all() or (alpha_b1hw[item] == 255).all()) for item in exact
     ]
     certain_b1hw = batch.target_weight_b1hw.to(device) == CERTAIN
-    return _Truth(
-        alpha_b1hw.to(device).float() / 255, certain_b1hw.float(), exact, guessed, flat
-    )
+    return _Truth(alpha_b1hw.to(device).float() / 255, certain_b1hw.float(), exact, guessed, flat)
 
 
 def _terms(alpha_b1hw: Tensor, truth: _Truth) -> dict[str, Tensor]:

@@ -82,7 +82,8 @@ def test_small_objects_pass_twice_together_and_their_edges_are_refined(small: Bu
         assert {crossing.after for crossing in watch.crossings if crossing.way == "out"} == {
             watch.products.total()
         }
-        assert matting.finish(targets[0], computed).alpha.shape == SIZE
+        with watch.closely():  # a processor's work alone
+            assert matting.finish(targets[0], computed).alpha.shape == SIZE
     assert watch.products[torch.bfloat16] > 5 * watch.products[torch.float32]  # ridges alone
 
 

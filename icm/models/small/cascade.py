@@ -126,7 +126,8 @@ def _alone(device: torch.device) -> bool:
 
 def _stacked(group: Sequence[Input], device: torch.device) -> tuple[Tensor, Tensor]:
     """Image and hints of tiles of one size, on the device."""
-    images, hints = (np.stack([each[place] for each in group]) for place in (1, 2))
+    images = np.stack([image for _, image, _ in group])
+    hints = np.stack([hints for _, _, hints in group])
     return torch.from_numpy(images).to(device), torch.from_numpy(hints).to(device)
 
 

@@ -21,7 +21,7 @@ from icm.config.results import Absent
 from icm.engine.finish import enlarged, finished, is_matted
 from icm.engine.inference import Inference
 from icm.engine.marking import Marking
-from icm.engine.preparation import check_visible, on_device, thumbnail, warn_of_extremes
+from icm.engine.preparation import check_visible, thumbnail, warn_of_extremes
 from icm.engine.second_pass import both_passes, part_about, shown
 from icm.engine.streaming import Failure, stream_mattes
 from icm.errors import InputError
@@ -240,7 +240,7 @@ class Matting:
         `input_size`, `refine` and `finish` it is what `stream` is made of, for callers that
         schedule the work themselves.
         """
-        examples = [on_device(example, self.device) for example in reference.examples]
+        examples = self._inference.placed(reference)
         first = self._inference.predict(pictures, examples)
         times = self.config.input.zoom_target
         return first if times is None else self._second_pass(pictures, first, examples, times)

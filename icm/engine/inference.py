@@ -17,17 +17,25 @@ from torch import Tensor
 from icm.backbones import Noise
 from icm.build import Built
 from icm.engine.grown_mask import grown_mask
-from icm.engine.preparation import input_size, on_cpu
+from icm.engine.preparation import input_size, on_cpu, on_device
 from icm.errors import DeviceMemoryError
 from icm.images import Picture, resize
 from icm.models.small.cascade import refined_alpha
-from icm.results import Example, Features, Points, Prediction, Scribbles, seeds_of
+from icm.results import (
+    Example,
+    Features,
+    Points,
+    Prediction,
+    Reference,
+    Scribbles,
+    seeds_of,
+)
 
 NOISE_SIZES = 8  # input sizes whose noise is kept; it is quickly sampled again
 
 
 class Inference:
-    """Runs a model; holds no state of any picture, so it may be shared by threads.
+    """Runs a model; may be shared by threads, since all that it keeps is the last reference.
 
     Each method raises a DeviceMemoryError where the device's memory did not suffice.
 
@@ -40,6 +48,7 @@ class Inference:
         # The last bits depend on the number of threads, and other libraries change it under way.
         self._threads = torch.get_num_threads()
         self._noise = lru_cache(maxsize=NOISE_SIZES)(self._sample_noise)
+        self._placed: tuple[Reference, list[Example]] | None = None
 
     def input_size(self, picture: Picture) -> tuple[int, int]:
         """Height and width at which the network sees a picture."""
@@ -73,6 +82,24 @@ class Inference:
             mask_hw = grown_mask(features, seeds)
         mask_b1hw = torch.from_numpy(mask_hw)[None, None].to(self._built.device)
         return on_cpu(Example(features, mask_b1hw)), mask_hw
+
+    def placed(self, reference: Reference) -> list[Example]:
+        """A reference's examples on the device; they stay there until another one is asked for.
+
+        Raises:
+            InputError: the network cannot use an example.
+        """
+        kept = self._placed
+        if kept is not None and kept[0] is reference:
+            return kept[1]
+        device = self._built.device
+        if device.type == "cpu":
+            return [on_device(example, device) for example in reference.examples]
+        self._built.model.check(reference.examples)
+        with self._running():
+            examples = [on_device(example, device) for example in reference.examples]
+        self._placed = reference, examples
+        return examples
 
     def predict(self, pictures: Sequence[Picture], examples: list[Example]) -> list[Prediction]:
         """One pass over pictures of the same input size; results on the CPU, each of batch 1.

@@ -10,6 +10,7 @@ from einops import einsum, rearrange
 from torch import Tensor
 
 from icm.errors import InputError
+from icm.functional.unseen import unseen
 
 ScoreType = Literal["classification", "softmax", "ratio"]
 
@@ -103,7 +104,7 @@ def refine_mask_by_attention(
         used_b = used_b + (~converged_b).long()
         converged_b = converged_b | (next_b1hw == mask_b1hw).flatten(1).all(dim=1)
         mask_b1hw = next_b1hw
-        if not torch.compiler.is_compiling() and bool(converged_b.all()):
+        if not unseen(mask_b1hw) and bool(converged_b.all()):
             break
     return RefinedMask(mask_b1hw, used_b, converged_b)
 

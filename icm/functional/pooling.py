@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from icm.errors import InputError
+from icm.functional.unseen import unseen
 
 PoolType = Literal["average", "max", "min"]
 
@@ -82,8 +83,8 @@ def maskpooling(mask_b1hw: Tensor, size: int | tuple[int, int]) -> Tensor:
 def select_tokens(map_bchw: Tensor, weight_b1hw: Tensor) -> Tokens:
     """Tokens of the positions where a weight is above 0, padded to the longest item of the batch.
 
-    While `torch.compile` traces, shapes may not depend on values: all h * w positions are kept
-    then, with the same validity; every use of `Tokens` gives the same numbers either way.
+    Where values are not looked at (see `unseen`), shapes cannot depend on them: all h * w positions
+    are kept then, with the same validity; every use of `Tokens` gives the same numbers either way.
 
     Args:
         map_bchw: features.
@@ -94,7 +95,7 @@ def select_tokens(map_bchw: Tensor, weight_b1hw: Tensor) -> Tokens:
     """
     token_bnc = rearrange(map_bchw, "b c h w -> b (h w) c")
     valid_bn = rearrange(weight_b1hw > 0, "b 1 h w -> b (h w)").expand(token_bnc.shape[:2])
-    if torch.compiler.is_compiling():
+    if unseen(weight_b1hw):
         return Tokens(token_bnc * valid_bn[..., None], valid_bn)
     longest = max(1, int(valid_bn.sum(dim=1).max()))
     order_bm = torch.argsort((~valid_bn).int(), dim=1, stable=True)[:, :longest]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from icm.errors import InputError
+from icm.functional.unseen import unseen
 from icm.results import Example, Features
 
 
 def check_examples(target: Features, examples: Sequence[Example]) -> None:
     """Refuses examples that a network cannot use.
 
-    Whether a mask is empty depends on its values, which `torch.compile` does not trace: a compiled
-    network trusts its masks.
+    Whether a mask is empty depends on its values: where they are not looked at, see `unseen`, a
+    network trusts its masks, which `check_marked` has seen before.
 
     Args:
         target: the batch of targets.
@@ -29,8 +29,21 @@ def check_examples(target: Features, examples: Sequence[Example]) -> None:
         raise InputError("no reference: give at least one image with a mask")
     for number, example in enumerate(examples, start=1):
         _check_shapes(number, example, target.batch)
-        if not torch.compiler.is_compiling():
+        if not unseen(example.mask_b1hw):
             _check_marked(number, example.mask_b1hw)
+
+
+def check_marked(examples: Sequence[Example]) -> None:
+    """Refuses examples whose masks mark nothing.
+
+    Args:
+        examples: on the CPU, before they are sent to a GPU, where a network looks at no values.
+
+    Raises:
+        InputError: a mask marks nothing.
+    """
+    for number, example in enumerate(examples, start=1):
+        _check_marked(number, example.mask_b1hw)
 
 
 def _check_shapes(number: int, example: Example, batch: int) -> None:

@@ -13,6 +13,7 @@ from icm.errors import InputError
 from icm.functional.pooling import PoolType, pool_mask, select_tokens
 from icm.functional.resize import ResizeMode, resize
 from icm.functional.similarity import softmax_similarity
+from icm.functional.unseen import unseen
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def reference_weight(
 
     Under "min" pooling only cells wholly inside the mask count. An object thinner than a cell has
     none: then the cells count fully that the mask covers at least half as much as the best covered
-    one, and a warning is logged (in eager mode; `torch.compile` traces no logging).
+    one, and a warning is logged where values may be looked at, see `unseen`.
 
     Args:
         mask_b1hw: in [0, 1].
@@ -151,7 +152,7 @@ def reference_weight(
     best_b111 = overlap_b1hw.amax(dim=(1, 2, 3), keepdim=True)
     covered_b1hw = (overlap_b1hw >= OVERLAP_SHARE * best_b111) & (best_b111 > 0)
     fallback_b111 = (weight_b1hw <= 0).flatten(1).all(dim=1)[:, None, None, None] & (best_b111 > 0)
-    if not torch.compiler.is_compiling() and bool(fallback_b111.any()):
+    if not unseen(mask_b1hw) and bool(fallback_b111.any()):
         logger.warning(
             "the marked object is thinner than a cell of the %d x %d grid in %d of %d references: "
             "matching uses the cells that it covers most",

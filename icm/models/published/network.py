@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from icm.blocks.plugs import Refinement
 from icm.errors import InputError
 from icm.models.confidence import peak_confidence, stretch
-from icm.models.examples import check_examples
+from icm.models.examples import check_examples, check_marked
 from icm.models.published.detail_decoder import DetailCapture
+from icm.models.published.matching import reference_weight
 from icm.models.published.semi_training import SemiTrainingAttentionBlocks
 from icm.results import Example, Features, Prediction
 
@@ -90,6 +91,15 @@ class PublishedNetwork(nn.Module):
             guidance_b1hw=stretch(fused.guidance_b1hw),
             confidence_b=peak_confidence(alpha_b1hw),
         )
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """Refuses examples on the CPU that `forward` would refuse there, and warns as it would."""
+        check_marked(examples)
+        for example in examples:
+            reference_bchw = _pick(example.features, self.matching_level)
+            grid = (reference_bchw.shape[-2], reference_bchw.shape[-1])
+            mask_b1hw = (example.mask_b1hw > 0.5).float()
+            reference_weight(mask_b1hw, grid, self.in_context_fusion.pool_type)
 
 
 def released_network() -> PublishedNetwork:

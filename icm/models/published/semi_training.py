@@ -159,6 +159,7 @@ class SemiTrainingAttentionBlocks(nn.Module):
         )
         self.merge = merge or nn.Identity()
         self.keys = tuple(in_attn_dim)
+        self.pool_type = pool_type
 
     def forward(
         self,

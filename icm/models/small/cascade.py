@@ -6,14 +6,17 @@ a larger picture is reached by guided filtering from there. Time grows with the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from icm.finishing.back_projection import back_projected
 from icm.finishing.full_resolution import band_of, full_resolution_alpha, nearest
 from icm.finishing.hints import fitted, hints_of
-from icm.finishing.tiles import by_planes, enlarged, planes_of, rows_of
+from icm.finishing.tiles import Tile, by_planes, enlarged, planes_of, rows_of
 from icm.images import Picture, resize
 from icm.models.small.refiner import DetailRefiner
 
@@ -23,6 +26,7 @@ OPEN = 4.0  # a gate a quarter open trusts back-projection fully, a closed one n
 BARELY_LARGER = 1.3  # than `longest`: such pictures are refined at their own size
 
 Map = NDArray[np.float32]
+Input = tuple[Tile, Map, Map]  # a tile, its image 3 h w and its hints 5 h w
 
 
 def refine_alpha(refiner: DetailRefiner, alpha: Map, picture: Picture, *, longest: int) -> Map:
@@ -71,13 +75,10 @@ def _refined(refiner: DetailRefiner, alpha: Map, image: Map) -> Map:
     known = fitted(alpha, resize(image, alpha.shape[:2]))
     found = np.zeros((2, *size), np.float32)
     weights = np.zeros(size, np.float32)
-    for row in rows_of(unknown, HEIGHT, margin=MARGIN):
-        wide = enlarged(known, row[0].whole_width(size[1]), size)
-        for tile in row:
-            piece = _tile(refiner, wide[:, tile.left : tile.right], image[tile.window])
-            weight = _weight(*piece.shape[1:])
-            found[:, *tile.window] += weight * piece
-            weights[tile.window] += weight
+    for tile, piece in _pieces(refiner, _inputs(known, image, unknown)):
+        weight = _weight(*piece.shape[1:])
+        found[:, *tile.window] += weight * piece
+        weights[tile.window] += weight
     np.divide(found, weights, out=found, where=weights > 0)
     np.copyto(result, found[0], where=unknown > 0)
     if min(size[0] / alpha.shape[0], size[1] / alpha.shape[1]) <= 1:
@@ -86,17 +87,53 @@ def _refined(refiner: DetailRefiner, alpha: Map, image: Map) -> Map:
     return back_projected(result, alpha, trust)
 
 
-def _tile(refiner: DetailRefiner, known: Map, image: Map) -> Map:
-    """The refiner's alpha and gate of a tile: 2 h w."""
-    image = by_planes(image)
-    hints = hints_of(known, image)
+def _inputs(known: Map, image: Map, unknown: NDArray[np.uint8]) -> Iterator[Input]:
+    """The tiles that hold something unknown, and what the refiner sees of each."""
+    size = (image.shape[0], image.shape[1])
+    for row in rows_of(unknown, HEIGHT, margin=MARGIN):
+        wide = enlarged(known, row[0].whole_width(size[1]), size)
+        for tile in row:
+            piece = by_planes(image[tile.window])
+            hints = hints_of(wide[:, tile.left : tile.right], piece)
+            yield tile, planes_of(piece), planes_of(hints)
+
+
+def _pieces(refiner: DetailRefiner, inputs: Iterator[Input]) -> Iterator[tuple[Tile, Map]]:
+    """The refiner's alpha and gate of each tile: 2 h w.
+
+    A GPU gets all tiles of one size together, which are no more pixels than the picture has, and is
+    waited for only when all of its work is under way.
+    """
     device = next(refiner.parameters()).device
-    image_b3hw, hints_b5hw = (
-        torch.from_numpy(planes_of(values))[None].to(device) for values in (image, hints)
-    )
+    if _alone(device):
+        for tile, image, hints in inputs:
+            yield tile, _refine(refiner, *_stacked([(tile, image, hints)], device)).numpy()[0]
+        return
+    groups: dict[tuple[int, ...], list[Input]] = {}
+    for each in inputs:
+        groups.setdefault(each[1].shape, []).append(each)
+    there = [_stacked(group, device) for group in groups.values()]
+    found = [_refine(refiner, image_b3hw, hints_b5hw) for image_b3hw, hints_b5hw in there]
+    for group, both_b2hw in zip(groups.values(), found, strict=True):
+        for (tile, _, _), piece in zip(group, both_b2hw.cpu().numpy(), strict=True):
+            yield tile, piece
+
+
+def _alone(device: torch.device) -> bool:
+    """Whether each tile passes alone: on a CPU batches are no faster, and bits depend on them."""
+    return device.type == "cpu"
+
+
+def _stacked(group: Sequence[Input], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Image and hints of tiles of one size, on the device."""
+    images = np.stack([image for _, image, _ in group])
+    hints = np.stack([hints for _, _, hints in group])
+    return torch.from_numpy(images).to(device), torch.from_numpy(hints).to(device)
+
+
+def _refine(refiner: DetailRefiner, image_b3hw: Tensor, hints_b5hw: Tensor) -> Tensor:
     found = refiner(image_b3hw, hints_b5hw)
-    both_b2hw = torch.cat([found.alpha, found.gate], dim=1).cpu()
-    return both_b2hw[0].numpy()
+    return torch.cat([found.alpha, found.gate], dim=1)
 
 
 def _weight(height: int, width: int) -> Map:

@@ -17,7 +17,7 @@ from icm.functional.pooling import PoolType
 from icm.functional.propagation import propagate
 from icm.functional.resize import resize
 from icm.models.confidence import contrast_confidence, peak_confidence, stretch
-from icm.models.examples import check_examples
+from icm.models.examples import check_examples, check_marked
 from icm.models.published import TrainingFreeAttention
 from icm.models.training_free.ridge import RidgeGuidance
 from icm.results import Example, Features, Prediction
@@ -105,6 +105,10 @@ class TrainingFreeNetwork(nn.Module):
         size = (target.image_b3hw.shape[-2], target.image_b3hw.shape[-1])
         coarse_b1hw = resize(guidance_b1hw, size)
         return Prediction(coarse_b1hw, guidance_b1hw, confidence_b)
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """Refuses examples on the CPU that `forward` would refuse there; see `check_marked`."""
+        check_marked(examples)
 
     def _similarity(
         self, target_bchw: Tensor, references_bchw: list[Tensor], masks_b1hw: list[Tensor]

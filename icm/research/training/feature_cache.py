@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -13,10 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from icm.backbones import Backbone
+from icm.backbones import Backbone, Noise
 from icm.results import Features
 
 BYTES_PER_GIGABYTE = 10**9
+NOISE_SIZES = 2  # input sizes whose noise is kept on the device; a stage has one
 
 
 class FeatureSource:
@@ -47,6 +49,7 @@ class FeatureSource:
         self._backbone = backbone
         self._seed = seed
         self._folder = folder
+        self._noise = lru_cache(maxsize=NOISE_SIZES)(self._sample_noise)
         self._identity = ""
         self._room = 0
         if folder is not None:
@@ -55,11 +58,15 @@ class FeatureSource:
             self._room = (int(gigabytes * BYTES_PER_GIGABYTE) - used) // sharers
             self._identity = f"{identity} seed {seed} {_fingerprint(cast(nn.Module, backbone))}"
 
+    def placed(self, image_b3hw: Tensor, device: torch.device) -> Tensor:
+        """Pictures where `features` works on them; a GPU that is at work would be waited for."""
+        return image_b3hw.to(device) if self._folder is None else image_b3hw
+
     def features(self, image_b3hw: Tensor, device: torch.device, *, attention: bool) -> Features:
         """Features of a batch of pictures.
 
         Args:
-            image_b3hw: uint8 RGB, on the CPU.
+            image_b3hw: uint8 RGB, on the CPU; on the device too where nothing is kept.
             device: device of the backbone and of the result.
             attention: whether self-attention maps are wanted.
         """
@@ -85,9 +92,16 @@ class FeatureSource:
 
     def _extracted(self, image_b3hw: Tensor, device: torch.device, attention: bool) -> Features:
         image_b3hw = image_b3hw.to(device).float() / 255
-        noise = self._backbone.draw_noise(image_b3hw.shape[2], image_b3hw.shape[3], self._seed)
+        noise = self._noise(image_b3hw.shape[2], image_b3hw.shape[3], device)
         with torch.no_grad():
             return self._backbone.extract(image_b3hw, noise, attention=attention)
+
+    def _sample_noise(self, height: int, width: int, device: torch.device) -> Noise:
+        noise = self._backbone.draw_noise(height, width, self._seed)
+        posterior_echw = noise.posterior_echw
+        if posterior_echw is not None:
+            posterior_echw = posterior_echw.to(device)
+        return Noise(posterior_echw, noise.diffusion_echw.to(device))
 
     def _path(self, folder: Path, image_3hw: Tensor, attention: bool) -> Path:
         pixels = rearrange(image_3hw, "c h w -> h w c").contiguous().numpy()

@@ -24,6 +24,7 @@ from icm.research.training.trainable import rate_groups
 
 log = logging.getLogger(__name__)
 B = TypeVar("B")
+Watched = dict[str, Tensor]  # scalars, detached, on the device
 GRADIENT_LIMIT = 1.0
 
 
@@ -37,14 +38,14 @@ class Stage(Generic[B]):
 
     Attributes:
         batches: from a step's number to the batches of this process from that step on.
-        loss: loss of a batch, with numbers to watch.
+        loss: loss of a batch, with numbers to watch: scalars that nobody has waited for.
         slow_prefix: parameters whose name starts so learn at `backbone_rate`.
         matting: the whole program around the weights of the moment; None where they matte nothing.
         samples: pairs whose mattes are drawn now and then.
     """
 
     batches: Callable[[int], Iterator[B]]
-    loss: Callable[[B], tuple[Tensor, dict[str, float]]]
+    loss: Callable[[B], tuple[Tensor, Watched]]
     slow_prefix: str = "backbone."
     matting: Callable[[], Matting] | None = None
     samples: tuple[Pair, ...] = ()
@@ -53,14 +54,12 @@ class Stage(Generic[B]):
 class _Computation(nn.Module, Generic[B]):
     """A stage's loss as a module, so that processes may share its gradients."""
 
-    def __init__(
-        self, model: nn.Module, loss: Callable[[B], tuple[Tensor, dict[str, float]]]
-    ) -> None:
+    def __init__(self, model: nn.Module, loss: Callable[[B], tuple[Tensor, Watched]]) -> None:
         super().__init__()
         self.model = model
         self._loss = loss
 
-    def forward(self, batch: B) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, batch: B) -> tuple[Tensor, Watched]:
         """The loss, and numbers to watch."""
         return self._loss(batch)
 
@@ -150,16 +149,18 @@ def _step(
     loss, watched = computation(batch)
     # All processes agree on it, so that none waits for one that has stopped.
     worst = accelerator.reduce(loss.detach(), "sum") if context.world > 1 else loss.detach()
-    if not math.isfinite(worst.item()):
-        raise TrainingDivergedError(
-            f"the loss is {worst.item()} at step {state.step}: lower learning_rate and resume "
-            f"from the last checkpoint, which is intact"
-        )
     optimizer.zero_grad()
     accelerator.backward(loss)
     accelerator.clip_grad_norm_(state.model.parameters(), GRADIENT_LIMIT)
     optimizer.step()
-    return dict(watched)
+    # Read together and last: a GPU is waited for once a step, when all of its work is under way.
+    total, *numbers = torch.stack([worst, *watched.values()]).cpu().tolist()
+    if not math.isfinite(total):
+        raise TrainingDivergedError(
+            f"the loss is {total} at step {state.step}: lower learning_rate and resume "
+            f"from the last checkpoint, which is intact"
+        )
+    return dict(zip(watched, numbers, strict=True))
 
 
 def _means(window: list[Row], context: DistributedContext) -> Row:

@@ -7,6 +7,7 @@ wide one. Predictions and alpha are b 1 h w in [0, 1], of any size from 2 px.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -118,7 +119,11 @@ class PublishedObjective:
 
 
 def published_objective(
-    prediction_b1hw: Tensor, alpha_b1hw: Tensor, unknown_b1hw: Tensor
+    prediction_b1hw: Tensor,
+    alpha_b1hw: Tensor,
+    unknown_b1hw: Tensor,
+    *,
+    flat: Sequence[bool] | None = None,
 ) -> PublishedObjective:
     """The published objective: item by item, since each has its own unknown band.
 
@@ -126,14 +131,18 @@ def published_objective(
         prediction_b1hw: predicted alpha.
         alpha_b1hw: true alpha.
         unknown_b1hw: 1 in the unknown band, else 0.
+        flat: whether alpha is all zero or all one, of each item; None to look at its values, for
+            which a GPU is waited for.
     """
+    if flat is None:
+        flat = [bool((alpha == 0).all() or (alpha == 1).all()) for alpha in alpha_b1hw]
     zero = prediction_b1hw.new_zeros(())
     sums = [zero] * 5
     for item in range(prediction_b1hw.shape[0]):
         prediction, alpha, unknown = (
             x_b1hw[item : item + 1] for x_b1hw in (prediction_b1hw, alpha_b1hw, unknown_b1hw)
         )
-        if bool((alpha == 0).all() or (alpha == 1).all()):
+        if flat[item]:
             smooth = known_smooth_l1(prediction, alpha, 1 - unknown)
             terms = [zero, zero, smooth, zero, zero]
         else:
@@ -158,14 +167,19 @@ def _masked_mean(error_b1hw: Tensor, mask_b1hw: Tensor) -> Tensor:
 
 def _sobel(x_b1hw: Tensor) -> Tensor:
     """Sobel derivatives along x and y, zeros outside: b 2 h w."""
-    along_x = x_b1hw.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    along_x = torch.outer(_row(x_b1hw, 1, 2, 1), _row(x_b1hw, -1, 0, 1))
     return F.conv2d(x_b1hw, torch.stack([along_x, along_x.T])[:, None], padding=1)
 
 
 def _blurred(x_b1hw: Tensor) -> Tensor:
-    row = x_b1hw.new_tensor([1, 4, 6, 4, 1]) / 16
+    row = _row(x_b1hw, 1, 4, 6, 4, 1) / 16
     padded_b1hw = F.pad(x_b1hw, (2, 2, 2, 2), mode="reflect")
     return F.conv2d(padded_b1hw, torch.outer(row, row)[None, None])
+
+
+def _row(like: Tensor, *values: float) -> Tensor:
+    """A few numbers, filled in on the device: a list would be sent there, and waited for."""
+    return torch.stack([like.new_full((), value) for value in values])
 
 
 def _doubled(x_b1hw: Tensor) -> Tensor:

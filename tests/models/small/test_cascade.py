@@ -8,6 +8,7 @@ import torch
 
 from icm.finishing import full_resolution_alpha
 from icm.images import Picture, resize
+from icm.models.small import cascade
 from icm.models.small.cascade import HEIGHT, MARGIN, refine_alpha, refined_size
 from icm.models.small.refiner import Correction, DetailRefiner
 
@@ -126,3 +127,27 @@ def test_the_same_bytes_again() -> None:
             refine_alpha(as_if_trained(), small, picture, longest=1024) for _ in range(2)
         )
     assert once.tobytes() == again.tobytes()
+
+
+def test_tiles_of_one_size_together_give_what_each_gives_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a GPU: fewer passes, whose tiles come from all over the picture."""
+    passes: list[int] = []
+
+    class Counting(DetailRefiner):
+        def forward(self, image_b3hw: torch.Tensor, hints_b5hw: torch.Tensor) -> Correction:
+            passes.append(len(image_b3hw))
+            return super().forward(image_b3hw, hints_b5hw)
+
+    refiner = Counting((4, 4, 4)).eval().requires_grad_(False)
+    refiner.load_state_dict(as_if_trained().state_dict())
+    picture, small = speckled(520, 400), np.zeros((130, 100), np.float32)
+    small[10:120, 20:24] = small[10:120, 70:74] = small[50:60, 20:80] = 0.5
+    alone = refine_alpha(refiner, small, picture, longest=1024)
+    count, passes[:] = len(passes), []
+    monkeypatch.setattr(cascade, "_alone", lambda device: False)
+    together = refine_alpha(refiner, small, picture, longest=1024)
+    assert sum(passes) == count
+    assert len(passes) < count
+    np.testing.assert_allclose(together, alone, atol=1e-6)

@@ -36,9 +36,9 @@ def train_line(out: Path) -> None:
             yield x[context.rank * share :][:share]
             step += 1
 
-    def loss(x: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def loss(x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         error = (model(x) - 3 * x).square().mean()
-        return error, {"error": float(error.detach())}
+        return error, {"error": error.detach()}
 
     run_stage(model, Stage(batches, loss), CONFIG, out, context)
     context.accelerator.end_training()

@@ -35,12 +35,12 @@ def line(model: nn.Linear, spoil_at: int | None = None) -> Stage[tuple[int, Tens
             yield step, torch.randn(8, 1, generator=torch.Generator().manual_seed(step))
             step += 1
 
-    def loss(batch: tuple[int, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def loss(batch: tuple[int, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         step, x = batch
         error = (model(x) - 3 * x).square().mean()
         if step == spoil_at:
             error = error * float("nan")
-        return error, {"error": float(error.detach())}
+        return error, {"error": error.detach()}
 
     return Stage(batches, loss)
 

@@ -51,9 +51,9 @@ class Line:
                 yield torch.randn(8, 1, generator=torch.Generator().manual_seed(step))
                 step += 1
 
-        def loss(x: Tensor) -> tuple[Tensor, dict[str, float]]:
+        def loss(x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             error = (self.model(x) - 3 * x + 0.1 * torch.randn(())).square().mean()
-            return error, {"error": float(error.detach())}
+            return error, {"error": error.detach()}
 
         def validate(matting: Matting) -> dict[str, float]:
             assert matting is cast(Any, self.model)

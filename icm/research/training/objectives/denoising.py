@@ -23,7 +23,7 @@ from icm.errors import InputError
 from icm.models.matting_model import MattingModel
 from icm.research.data.pictures import TrainingPictures
 from icm.research.training.distributed import DistributedContext
-from icm.research.training.loop import Stage
+from icm.research.training.loop import Stage, Watched
 
 
 def denoising_stage(
@@ -67,7 +67,7 @@ def denoising_stage(
             yield rearrange(torch.from_numpy(np.stack(crops)), "b h w c -> b c h w"), number
             step += 1
 
-    def loss(batch: tuple[Tensor, int]) -> tuple[Tensor, dict[str, float]]:
+    def loss(batch: tuple[Tensor, int]) -> tuple[Tensor, Watched]:
         image_b3hw, number = batch
         clean_b3hw = image_b3hw.to(device).float() / 127.5 - 1
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + number)
@@ -80,7 +80,7 @@ def denoising_stage(
         with context.autocast():
             predicted_b3hw = backbone.denoise(noisy_b3hw, time_b)
         error = (predicted_b3hw.float() - velocity_b3hw).square().mean()
-        return error, {"error": float(error.detach())}
+        return error, {"error": error.detach()}
 
     return Stage(batches, loss)
 

@@ -14,7 +14,7 @@ from icm.models.small.encoder_network import EncoderNetwork
 from icm.research.data.batches import PairBatch
 from icm.research.training.distributed import DistributedContext
 from icm.research.training.loader import sampled_pairs
-from icm.research.training.loop import Stage
+from icm.research.training.loop import Stage, Watched
 from icm.research.training.objectives.encoder_losses import EncoderTruth, encoder_objective
 
 FLIPPED = 0.3  # of the batches: targets mirrored, so that places do not tell where the object is
@@ -61,7 +61,7 @@ def encoder_stage(
         workers: processes that sample pairs.
     """
 
-    def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
+    def loss(batch: PairBatch) -> tuple[Tensor, Watched]:
         given = prepared(batch, config, context.device)
         count, chosen_b = len(given.reference_b), given.reference_b
         images = torch.cat([given.target_b3hw, given.reference_b3hw])

@@ -23,7 +23,7 @@ from icm.models.small.network import SmallNetwork
 from icm.research.data.batches import PairBatch
 from icm.research.training.distributed import DistributedContext
 from icm.research.training.loader import sampled_pairs
-from icm.research.training.loop import Stage
+from icm.research.training.loop import Stage, Watched
 from icm.research.training.objectives.small import both_directions, mismatched_pairs, selected
 from icm.results import Example
 
@@ -74,11 +74,11 @@ def presence_stage(
                 kept.append(judged(model, next(drawn), config, context))
             yield kept[step % distinct]
 
-    def loss(batch: Judged) -> tuple[Tensor, dict[str, float]]:
+    def loss(batch: Judged) -> tuple[Tensor, Watched]:
         logit_b = network.presence.train()(batch.presence_feature_bc)
         total = F.binary_cross_entropy_with_logits(logit_b, batch.present_b)
         right = ((logit_b > 0) == (batch.present_b > 0)).float().mean()
-        return total, {"total": float(total.detach()), "right": float(right)}
+        return total, {"total": total.detach(), "right": right}
 
     return Stage(batches, loss, slow_prefix="nothing.")
 

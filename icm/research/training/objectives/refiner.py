@@ -14,7 +14,7 @@ from icm.models.small.refiner import GUIDED, DetailRefiner
 from icm.research.training.distributed import DistributedContext
 from icm.research.training.edges import EdgeBatch, EdgeBatches
 from icm.research.training.loader import shared_batches
-from icm.research.training.loop import Stage
+from icm.research.training.loop import Stage, Watched
 from icm.research.training.objectives.small_losses import edge_loss
 
 BORDER = 12  # pixels at a crop's border where too little is seen to be judged
@@ -45,7 +45,7 @@ def refining_stage(
     """
     device = context.device
 
-    def loss(batch: EdgeBatch) -> tuple[Tensor, dict[str, float]]:
+    def loss(batch: EdgeBatch) -> tuple[Tensor, Watched]:
         image_b3hw, hints_b5hw, alpha_b1hw, unknown_b1hw = (
             values.to(device)
             for values in (batch.image_b3hw, batch.hints_b5hw, batch.alpha_b1hw, batch.unknown_b1hw)
@@ -67,7 +67,7 @@ def refining_loss(
     guided_b1hw: Tensor,
     alpha_b1hw: Tensor,
     unknown_b1hw: Tensor,
-) -> tuple[Tensor, dict[str, float]]:
+) -> tuple[Tensor, Watched]:
     """Error within the unknown band, that beyond the guided filter's counted twice.
 
     Each crop's error is taken relative to the filter's own, so that edges which are nearly right
@@ -107,7 +107,7 @@ def refining_loss(
         "worse": worse_b.mean(),
         "loss": value,
     }
-    return value, {name: float(number.detach()) for name, number in watched.items()}
+    return value, {name: number.detach() for name, number in watched.items()}
 
 
 def _batches(

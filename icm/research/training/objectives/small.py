@@ -19,7 +19,7 @@ from icm.models.small.network import SmallNetwork, SmallOutput, SmallSketch
 from icm.research.data.batches import PairBatch
 from icm.research.training.distributed import DistributedContext
 from icm.research.training.loader import sampled_pairs
-from icm.research.training.loop import Stage
+from icm.research.training.loop import Stage, Watched
 from icm.research.training.objectives.small_losses import matting_objective
 from icm.results import Example, Features
 
@@ -48,7 +48,7 @@ def matting_stage(
     """
     device = context.device
 
-    def loss(batch: PairBatch) -> tuple[Tensor, dict[str, float]]:
+    def loss(batch: PairBatch) -> tuple[Tensor, Watched]:
         both = both_directions(batch, device)
         mismatches = mismatched_pairs(
             batch, round(config.mismatched * len(batch.kinds)), config.seed
@@ -93,13 +93,14 @@ def both_directions(batch: PairBatch, device: torch.device) -> Directions:
     alpha_b1hw = torch.cat([batch.target_alpha_b1hw, batch.reference_alpha_b1hw]).to(device)
     alpha_b1hw = alpha_b1hw.float() / 255
     exact_b = batch.exact_b.to(device)
+    # Chosen on the CPU: how many there are, a GPU would have to be waited for.
+    forward_b = torch.arange(count)
+    backward_b = forward_b[batch.present_b & batch.labelled_b]
+    target_b = torch.cat([forward_b, count + backward_b]).to(device)
+    reference_b = torch.cat([count + forward_b, backward_b]).to(device)
+    present_b = torch.cat([batch.present_b, batch.present_b[backward_b]]).to(device)
     backward_b1hw = _guessed_weight(alpha_b1hw[count:], exact_b)
     weight_b1hw = torch.cat([batch.target_weight_b1hw.to(device).float() / 255, backward_b1hw])
-    forward_b = torch.arange(count, device=device)
-    present_b = batch.present_b.to(device)
-    marked_b = present_b & batch.labelled_b.to(device)
-    target_b = torch.cat([forward_b, count + forward_b[marked_b]])
-    reference_b = torch.cat([count + forward_b, forward_b[marked_b]])
     return Directions(
         image_b3hw.float() / 255,
         alpha_b1hw,
@@ -107,7 +108,7 @@ def both_directions(batch: PairBatch, device: torch.device) -> Directions:
         reference_b,
         alpha_b1hw[target_b],
         weight_b1hw[target_b],
-        torch.cat([present_b, present_b[marked_b]]).float(),
+        present_b.float(),
     )
 
 
@@ -156,6 +157,7 @@ def _predict(
     backbone = cast(SmallBackbone, model.backbone)
     network = cast(SmallNetwork, model.network)
     noise_b3hw = torch.randn(both.image_b3hw.shape, generator=generator).to(both.image_b3hw)
+    target_b, reference_b = mismatches.to(both.image_b3hw.device)
     features = backbone.noised_features(both.image_b3hw, noise_b3hw, attention=True)
 
     def example(number_b: Tensor) -> list[Example]:
@@ -166,7 +168,6 @@ def _predict(
     output = network.predict(target, example(both.reference_b))
     if mismatches.shape[1] == 0:
         return output, None
-    target_b, reference_b = mismatches.to(both.image_b3hw.device)
     target = selected(features, target_b, attention=True)
     return output, network.sketch(target, example(reference_b))
 

@@ -32,9 +32,9 @@ class Objective:
     reject: Tensor
     iou: Tensor
 
-    def values(self) -> dict[str, float]:
-        """The parts as plain numbers."""
-        return {name: float(getattr(self, name).detach()) for name in self.__dataclass_fields__}
+    def values(self) -> dict[str, Tensor]:
+        """The parts without their gradients, by name."""
+        return {name: getattr(self, name).detach() for name in self.__dataclass_fields__}
 
 
 def matting_objective(

@@ -17,7 +17,7 @@ from icm.cli import main
 from icm.config.training import load_training
 from icm.research.data.batches import PairBatch
 from icm.research.training.losses import masked_l1, published_objective
-from icm.research.training.objectives.published import _terms
+from icm.research.training.objectives.published import _terms, _truth
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -107,7 +107,7 @@ def test_true_alpha_gets_the_published_objective_and_masks_l1_where_they_are_cer
         exact_b=torch.tensor([True, False]),
         labelled_b=torch.tensor([True, True]),
     )
-    terms = _terms(predicted, cast(PairBatch, batch), torch.device("cpu"))
+    terms = _terms(predicted, _truth(cast(PairBatch, batch), torch.device("cpu")))
     unknown = torch.zeros(1, 1, 64, 64)
     unknown[..., 15:49, 15:49] = 1  # 1/64 of 64 px widens the edge by a pixel on both sides
     unknown[..., 17:47, 17:47] = 0

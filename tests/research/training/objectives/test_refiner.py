@@ -56,7 +56,7 @@ def test_what_is_worse_than_the_guided_filter_costs_more() -> None:
     _, watched = refining_loss(
         planes(0.8), torch.zeros_like(unknown), planes(0.4), planes(0.5), unknown
     )
-    assert watched["worse"] == pytest.approx(0.2, abs=1e-6)
+    assert watched["worse"].item() == pytest.approx(0.2, abs=1e-6)
     worse = loss(planes(0.8), planes(0.4), planes(1))
     extra = WORSE_WEIGHT * 0.2 / (0.1 + RELATIVE)
     assert worse == pytest.approx(3 * better + extra, rel=1e-4)

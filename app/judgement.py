@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from icm import Absent, Matte
+from icm.results.verdict import SURE
 
 from .visitor import Target, Visitor
 
@@ -17,7 +18,6 @@ ShownState = Literal[
 ]
 SOFT = "much of its edge is unclear"
 UNSURE = "the object may not be the right one"
-_SURE = 0.6  # a confidence below this is low, even where it reaches the model's threshold
 _SOFT_SHARE = 0.5  # of what is taken, half-transparent: fur has about a third
 _CLEAR = 0.05  # an alpha this close to 0 or 1 is not half-transparent
 
@@ -38,7 +38,7 @@ def doubt_of(matte: Matte) -> str:
         return ""
     taken = float((matte.alpha > _CLEAR).sum())
     soft = float(np.logical_and(matte.alpha > _CLEAR, matte.alpha < 1 - _CLEAR).sum())
-    if matte.confidence < _SURE:
+    if matte.confidence < SURE:
         return UNSURE
     return SOFT if soft > _SOFT_SHARE * taken else ""
 

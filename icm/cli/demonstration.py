@@ -11,6 +11,7 @@ from icm.errors import InputError
 from icm.images import read_image, read_mask, written_aside
 from icm.matting import Matting
 from icm.results import Matte
+from icm.results.verdict import verdict
 
 REFERENCE = "cheetah1.jpg"
 MASK = Path(__file__).with_name("cheetah1.mask.png")
@@ -51,7 +52,7 @@ def run_demo(matting: Matting, out: Path, say: Callable[[str], None]) -> DemoRes
         matte = matting(photograph(name), reference)
         files += matte.save(out, Path(name).stem)
         mattes.append(matte)
-        found = "found" if matte.present else "maybe not in this picture"
+        found = verdict(matte.confidence, present=matte.present)
         say(f"{name}: {found} (confidence {matte.confidence:.2f})")
     picture = read_image(source)
     sheet = out / "contact_sheet.png"

@@ -12,6 +12,7 @@ from icm.engine.ledger import Entry
 from icm.engine.summary import Summary
 from icm.images import Picture, check_writable, read_image, written_aside
 from icm.results.report import NOTHING, PICTURED, Reported, report_files
+from icm.results.verdict import verdict
 
 
 def check_report(path: Path) -> None:
@@ -70,7 +71,7 @@ def _reported(job: Job, entry: Entry, folder: Path) -> Reported:
     return Reported(
         name,
         "done" if entry.present else "absent",
-        "found" if entry.present else "maybe not in this picture",
+        verdict(entry.confidence or 0.0, present=bool(entry.present)),
         entry.confidence,
         NOTHING if entry.state == "skipped" else "",
         partial(_pictures, job, entry, folder),

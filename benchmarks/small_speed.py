@@ -82,7 +82,9 @@ def main() -> None:
     arguments = parser.parse_args()
     given = arguments.tree or ["after=."]
     trees = {name: _tree(value) for name, _, value in (x.partition("=") for x in given)}
-    words = " ".join(f"--tree {name}" for name in arguments.tree or ())
+    words = " ".join(
+        ",".join([f"--tree {name}=FOLDER", *tree.settings]) for name, tree in trees.items()
+    )
     result: dict[str, object] = {
         "command": f"python benchmarks/small_speed.py {words}",
         "machine": machine(torch.device("cpu")),

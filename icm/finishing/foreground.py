@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.finishing.kernels import load_pymatting
+from icm.finishing.kernels import load_pymatting, one_thread
 from icm.finishing.tiles import by_planes, enlarged, rows_of
 from icm.images import resize
 
@@ -77,10 +77,9 @@ def _smooth_colours(image: Map, alpha: Map) -> Map:
         np.ascontiguousarray(resize(values, size) if scale < 1 else values, np.float32)
         for values in (image, alpha)
     )
-    with _ONE_AT_A_TIME:  # it uses all cores by itself
-        both = load_pymatting().estimate_foreground_ml(
-            small_image, small_alpha, return_background=True
-        )
+    pymatting = load_pymatting()
+    with _ONE_AT_A_TIME, one_thread():
+        both = pymatting.estimate_foreground_ml(small_image, small_alpha, return_background=True)
     return np.concatenate(both, axis=2)
 
 

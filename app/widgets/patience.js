@@ -2,7 +2,7 @@
 icm.patience = (() => {
   const LONGEST = 8e3, OFTEN = 1e3; // milliseconds without an answer; between looks
   const MOST = 3; // times that something is asked for again, unless a run goes on
-  let since = null, active = false, times = 0;
+  let since = null, active = false, times = 0; // asked for again since a person asked
 
   function look() {
     if (since === null || document.hidden || icm.restarted()) return;
@@ -13,12 +13,14 @@ icm.patience = (() => {
   }
   setInterval(look, OFTEN);
   return {
-    // A person has asked for something.
-    asked() { since ??= performance.now(); times = 0; },
+    // A person has asked for something. What comes then may be the answer to something earlier, so that this
+    // is looked after once in any case.
+    asked() { since = performance.now(); times = 0; },
     // A state of the server has come; while a run goes on, others follow.
     answered(running) {
       active = running;
-      since = running ? performance.now() : null;
+      if (running) since = performance.now();
+      else if (times > 0) since = null;
     },
   };
 })();

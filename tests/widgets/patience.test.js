@@ -15,12 +15,22 @@ function page() {
   return [icm.patience, world];
 }
 
-test("an idle page asks for nothing", () => {
+test("a page that nobody touches asks for nothing", () => {
   const [patience, world] = page();
-  patience.asked();
   patience.answered(false);
   world.pass(100);
   assert.equal(world.asked, 0);
+});
+
+test("an answer may be that of an earlier event: it is looked after once", () => {
+  const [patience, world] = page();
+  patience.asked();
+  patience.answered(false);
+  world.pass(8);
+  assert.equal(world.asked, 1);
+  patience.answered(false);
+  world.pass(100);
+  assert.equal(world.asked, 1);
 });
 
 test("what is not answered is asked for again, a few times", () => {

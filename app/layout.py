@@ -21,6 +21,7 @@ _SCRIPTS = (
     "core.js",
     "order.js",
     "patience.js",
+    "streams.js",
     "kept.js",
     "restart.js",
     "stage.js",

@@ -54,3 +54,14 @@ test("a silent run is asked for as long as it goes on", () => {
   world.pass(80);
   assert.equal(world.asked, 10);
 });
+
+test("what was waited for on a stream that is cut is asked for soon", () => {
+  const [patience, world] = page();
+  patience.cut();
+  world.pass(100);
+  assert.equal(world.asked, 0);
+  patience.asked();
+  patience.cut();
+  world.pass(2);
+  assert.equal(world.asked, 1);
+});

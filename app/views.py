@@ -200,6 +200,7 @@ def _result_view(visitor: Visitor, target: Target) -> View:
         "name": target.name.as_posix(),
         "height": target.size[0],
         "width": target.size[1],
+        "version": target.version,
         "state": shown_state(target, basis_of(visitor)),
         "present": target.state != "absent",
         "overruled": target.overruled,

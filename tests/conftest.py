@@ -15,6 +15,24 @@ import torch
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+class _FailuresAtOnce:
+    """Names each failure as it happens, so that a run that is cut off has said what it knew."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and terminal is not None:
+            reason = report.longreprtext.strip().rpartition("\n")[2]
+            terminal.write_line(f"\nFAILED {report.nodeid} ({report.when}): {reason}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # not in the workers of pytest-xdist
+        config.pluginmanager.register(_FailuresAtOnce(config))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Two workers on two cores: more threads than that make each other slower."""

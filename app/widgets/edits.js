@@ -9,6 +9,7 @@ icm.edits = (changed) => {
     changed();
     return said;
   }
+  const newest = {}; // version of each result that shows its last edit
   let last = Promise.resolve();
   function inTurn(path, body) {
     const answer = last.then(() => post(path, body));
@@ -16,7 +17,8 @@ icm.edits = (changed) => {
     return answer;
   }
   return {
-    send: (key, edit) => inTurn(`${key}/edit`, edit),
+    async send(key, edit) { newest[key] = (await inTurn(`${key}/edit`, edit)).version; },
+    old: ({ key, version }) => version < newest[key], // a state that was on its way when an edit was answered
     all: (adjustment) => inTurn("adjust", adjustment),
     reference: (key) => inTurn(`${key}/reference`, {}),
   };

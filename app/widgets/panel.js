@@ -10,7 +10,7 @@ icm.panel = (paper, change, all) => {
     ["drop_islands", "Drop islands up to (%)", { min: 0, max: 100, step: 1 }, 0, 0.01],
     ["foreground", "Clean edge colours (%)", { min: 0, max: 100, step: 5 }, 100, 0.01],
   ];
-  let result = null, later = 0, places = [], picking = false, touched = false;
+  let result = null, later = 0, places = [], picking = false, moved = 0, sent = 0; // movements
   const inputs = {};
   const knobs = KNOBS.map(([field, label, limits, start]) => {
     const output = h("output", {}, String(start));
@@ -56,9 +56,9 @@ icm.panel = (paper, change, all) => {
   }
   function soon() {
     for (const [field] of KNOBS) inputs[field].output.textContent = inputs[field].value;
-    touched = true;
+    const own = moved += 1;
     clearTimeout(later);
-    later = setTimeout(async () => { await change(values()); touched = false; }, PAUSE);
+    later = setTimeout(async () => { await change(values()); sent = own; }, PAUSE);
   }
   async function forAll() {
     every.disabled = true;
@@ -80,7 +80,7 @@ icm.panel = (paper, change, all) => {
   function open(next) {
     const other = next?.key !== result?.key;
     result = next;
-    if (next && (other || !touched)) fill(next.edit?.adjustment ?? {});
+    if (next && (other || moved === sent)) fill(next.edit?.adjustment ?? {});
   }
   return { box, open };
 };

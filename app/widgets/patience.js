@@ -1,6 +1,6 @@
 // Answers may be lost: a proxy cuts a silent stream, a notebook sleeps. What is waited for is asked for again.
 icm.patience = (() => {
-  const LONGEST = 8e3, SOON = 2e3, OFTEN = 1e3; // milliseconds: without an answer, after a cut, between looks
+  const LONGEST = 8e3, SOON = 1e3, OFTEN = 1e3; // milliseconds: without an answer, after a loss, between looks
   const MOST = 3; // times that something is asked for again, unless a run goes on
   let since = null, active = false, times = 0; // asked for again since a person asked
 
@@ -16,8 +16,8 @@ icm.patience = (() => {
     // A person has asked for something. What comes then may be the answer to something earlier, so that this
     // is looked after once in any case.
     asked() { since = performance.now(); times = 0; },
-    // A stream has ended too early, and perhaps with it what is waited for.
-    cut() { if (since !== null) since = performance.now() - LONGEST + SOON; },
+    // What is waited for will not come by itself.
+    lost() { since = performance.now() - LONGEST + SOON; times = 0; },
     // A state of the server has come; while a run goes on, others follow.
     answered(running) {
       active = running;

@@ -122,8 +122,7 @@ icm.widgets.viewer = (element, act) => {
     after.alt = ALTS[kind];
     before.hidden = line.hidden = sliderLabel.hidden = side !== "compare";
     stage.open(result.width, result.height);
-    touch.open(result);
-    panel.open(result);
+    if (!edits.old(result)) { touch.open(result); panel.open(result); }
     exporting.open(view.export, view.version);
     sharpen();
     const behind = paper.firstChild.style;

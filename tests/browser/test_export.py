@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from tests.app.serving import until
 from tests.browser.test_touch_up import _finished, _shown
@@ -34,7 +35,7 @@ def test_files_are_chosen_and_downloaded(visit, served) -> None:
             assert (image.format, image.size) == ("WEBP", (90, 70))
     page.reload()
     viewer.get_by_text("Files to download").click()
-    assert viewer.get_by_label("Canvas width").input_value() == "90"
+    expect(viewer.get_by_label("Canvas width")).to_have_value("90", timeout=120_000)
     viewer.get_by_label("JPEG").check(force=True)
     viewer.get_by_text("on white, where none is chosen").wait_for()
     assert visitor.export.kinds == ("composite",)

@@ -13,6 +13,8 @@ import logging
 import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,7 @@ class Runtime:
                 "'in-context-matting[openvino]'` (from a checkout: `pip install '.[openvino]'`), "
                 "or choose --set engine=torch"
             ) from error
-        self._core = openvino.Core()
+        self._core = _core()
         capabilities = self._core.get_property(PROCESSOR, "OPTIMIZATION_CAPABILITIES")
         fast = dtype == torch.bfloat16 and "BF16" in capabilities
         self._options: dict[str, Any] = {
@@ -117,6 +119,26 @@ class Runtime:
         compiled = self._core.compile_model(_converted(module, example), PROCESSOR, self._options)
         kept(place, compiled.export_model().getvalue())
         return CompiledNetwork(compiled)
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's core, one for as long as the process lives.
+
+    The plugin of a core replaces the alternate signal stack of the thread that loads it, and frees
+    it with the core, whichever thread that happens on: the next signal then ends the process where
+    Python's handlers look for that stack (2026.4, the plugin of the CPU). So it is loaded on a thread
+    that ends at once, and kept.
+    """
+    import openvino  # noqa: PLC0415 - optional
+
+    def load() -> Any:
+        core = openvino.Core()
+        core.get_property(PROCESSOR, "FULL_DEVICE_NAME")
+        return core
+
+    with ThreadPoolExecutor(1, thread_name_prefix="icm-openvino") as thread:
+        return thread.submit(load).result()
 
 
 def key_of(module: nn.Module, surroundings: Mapping[str, Any]) -> str:

@@ -50,6 +50,35 @@ icm.load("small_diffusion", device="cpu", overrides=["engine=openvino", *{DENOIS
 print("loaded")
 """
 
+SIGNALLED = """
+import ctypes, faulthandler, gc, os, signal, threading, time
+import torch
+from icm.compiled.runtime import Runtime
+
+class Stack(ctypes.Structure):
+    _fields_ = [("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+def stack():
+    now = Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(now)) == 0
+    return now.at, now.flags, now.size
+
+faulthandler.enable()  # has handlers of signals run on a stack of their own
+before = stack()
+runtime = Runtime(torch.float32)
+network = runtime.compile(torch.nn.Conv2d(3, 4, 1).eval(), "small", [torch.zeros(1, 3, 8, 8)])
+network(torch.zeros(1, 3, 8, 8))
+assert stack() == before
+held = [runtime, network]
+del runtime, network
+threading.Thread(target=held.clear).start()
+time.sleep(0.5)
+gc.collect()
+signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
+os.kill(os.getpid(), signal.SIGUSR1)
+time.sleep(0.1)
+"""
+
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -136,6 +165,16 @@ def test_a_second_process_converts_nothing(folder: Path) -> None:
     assert again.stdout == "loaded\n", again.stderr
     assert files(folder) == made
     assert_equal(features("openvino"), first)
+
+
+@needed
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other signal stacks")
+def test_signals_are_still_handled_when_a_network_is_gone(folder: Path) -> None:
+    del folder
+    ran = subprocess.run(
+        [sys.executable, "-c", SIGNALLED], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, "handled\n"), ran.stderr
 
 
 @needed

@@ -127,8 +127,8 @@ def _core() -> Any:
 
     The plugin of a core replaces the alternate signal stack of the thread that loads it, and frees
     it with the core, whichever thread that happens on: the next signal then ends the process where
-    Python's handlers look for that stack (2026.4, the plugin of the CPU). So it is loaded on a thread
-    that ends at once, and kept.
+    Python's handlers look for that stack (2026.4, the plugin of the CPU). So it is loaded on a
+    thread that ends at once, and kept.
     """
     import openvino  # noqa: PLC0415 - optional
 

@@ -34,6 +34,7 @@
       const messages = (text + decoder.decode(bytes, { stream: true })).split("\n\n");
       text = messages.pop();
       for (const message of messages) {
+        if (!message.startsWith("data:")) continue; // a comment, as proxies send them
         const { msg, event_id } = JSON.parse(message.slice(message.indexOf("{")));
         if (msg === "process_completed") waiting.delete(event_id);
         closes ||= msg === "close_stream";

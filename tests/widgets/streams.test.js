@@ -46,6 +46,11 @@ test("a stream that says that it closes is passed on as it is", async () => {
   assert.equal(world.lost, 0);
 });
 
+test("a comment in a stream is passed on", async () => {
+  const world = page(answering(() => saying(": still here\n\n", CLOSES)));
+  assert.equal(await world.text(), ": still here\n\n" + CLOSES);
+});
+
 test("a stream that just ends says that it closes, and what it did not answer is lost", async () => {
   const world = page(answering(() => saying(sse({ msg: "heartbeat" }))));
   await world.join();

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from icm.backbones import Backbone
 from icm.backbones.denoiser import SmallBackbone
@@ -34,6 +35,7 @@ from icm.errors import ConfigError
 from icm.loading import load_weights, named_blocks
 from icm.models.matting_model import MattingModel, Network
 from icm.models.small.encoder_network import EncoderNetwork
+from icm.models.small.joint_model import JointModel
 from icm.models.small.joint_network import JointNetwork
 from icm.models.small.network import DETAIL_CHANNELS, SmallNetwork
 from icm.models.small.refiner import DetailRefiner
@@ -132,7 +134,8 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)  # what has no weights to load is random, but always the same
         backbone = _backbone(config, place, dtype)
-        model = MattingModel(backbone, _network(config, backbone))
+        kind = JointModel if isinstance(backbone, JointBackbone) else MattingModel
+        model = kind(backbone, _network(config, backbone))
         refiner, refiner_hash = _refiner(config)
     weights_hash = load_weights(model, config)
     if refiner is not None:
@@ -141,10 +144,20 @@ def build(config: ModelConfig, *, device: str = "auto") -> Built:
     model = model.to(place).eval().requires_grad_(False)
     if config.engine == "openvino":
         _compile(backbone, place, dtype)
+    if autocast is not None:
+        _cast_weights([model, *([refiner] if refiner is not None else [])], autocast)
     if autocast is not None or place.type == "cuda":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     fingerprint = _fingerprint(config, getattr(backbone, "identity", "") + weights_hash)
     return Built(model, config, place, autocast, fingerprint, refiner, refiner_hash)
+
+
+def _cast_weights(modules: Sequence[nn.Module], dtype: torch.dtype) -> None:
+    """Keeps weights as autocast would cast them at each call: same results, half the memory."""
+    for module in modules:
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                layer.to(dtype)
 
 
 def _compile(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> None:

@@ -101,6 +101,11 @@ class Matting:
         return self._built.device
 
     @property
+    def parallel(self) -> int:
+        """Pictures that gain from being computed side by side, by as many threads."""
+        return self._inference.parallel
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of configuration and weights; references carry it."""
         return self._built.fingerprint

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from icm.backbones.contract import Noise
 from icm.backbones.denoiser import SmallBackbone
 from icm.backbones.efficientnet_lite import LARGEST_STRIDE, EfficientNetLite2
+from icm.functional.beside import begun
 from icm.results import Features
 
 DENOISER_STRIDE = 16
@@ -48,15 +49,20 @@ class JointBackbone(nn.Module):
 
     def extract(self, image_b3hw: Tensor, noise: Noise, *, attention: bool = True) -> Features:
         """Features of images in [0, 1]; the attention maps are the denoiser's."""
+        with begun(lambda: self.denoised(image_b3hw, noise, attention=attention)) as denoised:
+            maps = self.encoder(image_b3hw)
+            diffusion = denoised()
+        return Features(image_b3hw, (*diffusion.maps, *reversed(maps)), diffusion.attention)
+
+    def denoised(self, image_b3hw: Tensor, noise: Noise, *, attention: bool = True) -> Features:
+        """What the denoiser sees of images, with the images at the size that it sees."""
         reduced = F.interpolate(
             image_b3hw,
             size=self.denoiser_size(image_b3hw.shape[-2:]),
             mode="bilinear",
             antialias=True,
         )
-        diffusion = self.denoiser.extract(reduced, noise, attention=attention)
-        maps = self.encoder(image_b3hw)
-        return Features(image_b3hw, (*diffusion.maps, *reversed(maps)), diffusion.attention)
+        return self.denoiser.extract(reduced, noise, attention=attention)
 
     def denoiser_size(self, size: Sequence[int]) -> tuple[int, int]:
         """Height and width that the denoiser sees of a picture of a size."""

@@ -136,6 +136,12 @@ def _add_flow_options(parser: ArgumentParser) -> None:
         metavar="N",
         help="decoded at once; each takes some 50 MB of memory (default: 64)",
     )
+    group.add_argument(
+        "--parallel",
+        type=int,
+        metavar="N",
+        help="targets that a CPU computes side by side (default: one a thread, at most 16)",
+    )
     group.add_argument("--writers", type=int, metavar="N", help="threads (default: processors)")
 
 
@@ -197,6 +203,7 @@ def _config(arguments: Namespace) -> BatchConfig:
     flow = {
         "batch": arguments.batch,
         "megapixels": arguments.megapixels,
+        "parallel": arguments.parallel,
         "writers": arguments.writers,
     }
     values = {

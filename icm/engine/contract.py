@@ -27,6 +27,11 @@ class LoadedModel(Protocol):
         ...
 
     @property
+    def parallel(self) -> int:
+        """Pictures that gain from being computed side by side; more than 1 on a CPU only."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of configuration and weights; references carry it."""
         ...

@@ -1,6 +1,7 @@
-"""The engine: threads that read, one that owns the device, threads that write; for many callers.
+"""The engine: threads that read, that compute and that write; for many callers.
 
-Callers take turns at the device, item by item. What is read ahead is bounded, and work that is no
+A GPU is owned by one thread; small networks on a CPU are computed by several, side by side. Callers
+take turns at the device, item by item. What is read ahead is bounded, and work that is no
 longer wanted is dropped before it begins. An engine may live for one run (`Flow`) or as long as a
 server.
 """
@@ -24,6 +25,7 @@ Result = TypeVar("Result")
 
 READERS = 2  # threads; a disk seldom gains from more
 AHEAD = 8  # items of one run that may be read before the device takes them
+_MOST_PASSES = 64  # side by side: more threads are never started
 _SLICE = 0.1  # seconds between two looks whether to stop
 
 
@@ -49,11 +51,12 @@ class Engine:
         self._rotation = Rotation()
         self._unwritten: deque[tuple[Line, Item]] = deque()
         self._readers, self._writers = readers, writers  # that are idle
-        self._computing = False
+        self._computing: list[Line] = []  # whose passes are at work
         self._at_work = 0
         self._closed = False
         self._reading = ThreadPoolExecutor(readers, "icm-read")
-        self._device = ThreadPoolExecutor(1, "icm-device")
+        self._device = ThreadPoolExecutor(1, "icm-device")  # for passes that have it to themselves
+        self._side_by_side = ThreadPoolExecutor(_MOST_PASSES, "icm-compute")
         self._writing = ThreadPoolExecutor(writers, "icm-write")
 
     def __enter__(self) -> Engine:
@@ -167,7 +170,7 @@ class Engine:
             self._changed.notify_all()
         for future in calls:  # not with the lock held: others may be told
             future.cancel()
-        for threads in (self._reading, self._device, self._writing):
+        for threads in (self._reading, self._device, self._side_by_side, self._writing):
             threads.shutdown(wait=wait)
 
     def ended(self, seconds: float) -> bool:
@@ -183,7 +186,7 @@ class Engine:
     def _has_room(self, line: Line, ahead: int) -> bool:
         """Whether one more may be read ahead; passes that grow need more of them."""
         with self._changed:
-            most = max(ahead, 2 * line.stages.most())
+            most = max(ahead, 2 * line.stages.most(), line.stages.parallel + 1)
             line.skip()
             return len(line.uncomputed) < most and len(line.items) <= 2 * most
 
@@ -244,9 +247,13 @@ class Engine:
             while self._readers and (found := self._next_unread()) is not None:
                 self._readers -= 1
                 self._submit(self._reading, self._read, *found, self._gate.ticket())
-            if not self._computing and (chosen := self._next_group()) is not None:
-                self._computing = True
-                self._submit(self._device, self._compute, *chosen)
+            while (chosen := self._next_group()) is not None:
+                self._computing.append(chosen[0])
+                if chosen[0].alone:
+                    self._submit(self._device, self._compute, *chosen)
+                else:
+                    self._rotation.served(chosen[0])  # at once: the next one begins beside it
+                    self._submit(self._side_by_side, self._compute, *chosen)
             while self._writers and self._unwritten:
                 self._writers -= 1
                 line, item = self._unwritten.popleft()
@@ -272,12 +279,21 @@ class Engine:
         return line, item
 
     def _next_group(self) -> tuple[Line, list[Item]] | None:
+        """The items whose turn it is; none while they have to wait for passes at work."""
         for line in sorted(self._rotation, key=lambda each: -each.priority):
-            if line.goes_on and (group := line.group()):
+            if not line.goes_on or not line.ready:
+                continue
+            if len(self._computing) >= self._most_passes(line):
+                return None  # nor may others go before it: it might wait for ever
+            if group := line.group():
                 for item in group:
                     item.state = State.COMPUTING
                 return line, group
         return None
+
+    def _most_passes(self, line: Line) -> int:
+        """How many may be at work at once, with one of this line."""
+        return min(each.stages.parallel for each in (*self._computing, line))
 
     def _read(self, line: Line, item: Item, ticket: int) -> None:
         """Reads an item, and holds it back until there is room and all before it are in."""
@@ -313,16 +329,17 @@ class Engine:
         except BaseException as raised:
             error = raised
         with self._changed:
-            self._computing = False
+            self._computing.remove(line)
             self._at_work -= 1
-            self._rotation.served(line)
+            if line.alone:
+                self._rotation.served(line)
             if line.single:
                 self._rotation.leave(line)
             self._drop_unwritten(lambda each: each.stop())
             for item, result in zip(group, results, strict=True):
                 if isinstance(result, Final):
                     self._ended(item, result.outcome, error)
-                elif line.cut or self._closed:  # what is finished after a stop is without gaps
+                elif line.cut or self._closed:  # one after the other: no gaps
                     self._dropped(item)
                 else:
                     item.state, item.value = State.COMPUTED, result

@@ -16,9 +16,12 @@ from torch import Tensor
 
 from icm.backbones import Noise
 from icm.build import Built
+from icm.config.diffusion import DiffusionBackboneConfig
 from icm.engine.grown_mask import grown_mask
 from icm.engine.preparation import input_size, on_cpu, on_device
+from icm.engine.threads import KERNELS
 from icm.errors import DeviceMemoryError
+from icm.functional.beside import helped
 from icm.images import Picture, resize
 from icm.models.small.cascade import refined_alpha
 from icm.results import (
@@ -32,6 +35,8 @@ from icm.results import (
 )
 
 NOISE_SIZES = 8  # input sizes whose noise is kept; it is quickly sampled again
+MOST_PARALLEL = 16  # pictures on a CPU at most; each takes some 150 MB beside its results
+MANY_THREADS = 4  # from here on the short kernels of the small models get two each
 
 
 class Inference:
@@ -45,10 +50,29 @@ class Inference:
 
     def __init__(self, built: Built) -> None:
         self._built = built
-        # The last bits depend on the number of threads, and other libraries change it under way.
-        self._threads = torch.get_num_threads()
+        # The last bits depend on the number of a kernel's threads, so it depends on nothing else
+        # that is at work; and other libraries change it under way.
+        self._all_threads = KERNELS.threads()
+        few = 2 if self._all_threads >= MANY_THREADS else 1
+        self._threads = self._all_threads if self._large else few
         self._noise = lru_cache(maxsize=NOISE_SIZES)(self._sample_noise)
         self._placed: tuple[Reference, list[Example]] | None = None
+
+    @property
+    def parallel(self) -> int:
+        """Pictures that gain from being computed side by side.
+
+        One on a GPU, which is kept busy by passes of several, and with Stable Diffusion, whose
+        kernels keep all threads of a CPU busy and which takes gigabytes; else one for each of the
+        threads, or of their pairs where there are many.
+        """
+        if self._large or self._built.device.type != "cpu":
+            return 1
+        return min(self._all_threads // self._threads, MOST_PARALLEL)
+
+    @property
+    def _large(self) -> bool:
+        return isinstance(self._built.config.backbone, DiffusionBackboneConfig)
 
     def input_size(self, picture: Picture) -> tuple[int, int]:
         """Height and width at which the network sees a picture."""
@@ -153,11 +177,15 @@ class Inference:
         Raises:
             DeviceMemoryError: the device's memory did not suffice.
         """
-        torch.set_num_threads(self._threads)
         device, dtype = self._built.device, self._built.autocast
         autocast = torch.autocast(device.type, dtype) if dtype else nullcontext()
         try:
-            with torch.inference_mode(), autocast:
+            with (
+                KERNELS.limited(self._threads),
+                torch.inference_mode(),
+                autocast,
+                helped(self.parallel > 1),
+            ):
                 yield
         except torch.OutOfMemoryError as error:
             clear_frames(error.__traceback__)  # who keeps the error must not keep the tensors

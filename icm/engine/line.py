@@ -94,14 +94,24 @@ class Line:
         while self.uncomputed and self.uncomputed[0].over:
             self.uncomputed.popleft()
 
+    @property
+    def alone(self) -> bool:
+        """Whether each of its passes has the device to itself."""
+        return self.stages.parallel == 1
+
+    @property
+    def ready(self) -> bool:
+        """Whether its next item has been read."""
+        self.skip()
+        return bool(self.uncomputed) and self.uncomputed[0].state is State.READ
+
     def group(self) -> list[Item]:
         """The next item and those that are ready to share its pass; none while it is being read.
 
         Waiting for more would let the device idle, and could wait for ever where the engine's bound
         is used up by this very group.
         """
-        self.skip()
-        if not self.uncomputed or self.uncomputed[0].state is not State.READ:
+        if not self.ready:
             return []
         stages, most = self.stages, self.stages.most()
         group = [self.uncomputed.popleft()]

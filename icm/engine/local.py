@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -74,7 +75,8 @@ class LocalRun:
         self._config = request.config
         self._ledger = ledger
         self._plan = plan
-        self._reference: tuple[str, Reference | IcmError] | None = None
+        self._made: dict[str, Reference | IcmError] = {}
+        self._making = threading.Lock()
         steps = Steps(
             read=self._read,
             reference=lambda work: self._reference_of(work.job.group),
@@ -82,7 +84,8 @@ class LocalRun:
             failed=self._failed,
             alike=lambda first, second: first.job.group == second.job.group,
         )
-        self._pictures = Pictures(request.matting, steps, batch=request.config.flow.batch)
+        flow = request.config.flow
+        self._pictures = Pictures(request.matting, steps, batch=flow.batch, parallel=flow.parallel)
 
     @property
     def device_seconds(self) -> float:
@@ -109,19 +112,24 @@ class LocalRun:
         return read_image(examined.content, name=job.source)
 
     def _reference_of(self, group: str) -> Reference:
-        """The group's reference; only the last one is kept, as jobs come group by group."""
-        if self._reference is None or self._reference[0] != group:
-            made: Reference | IcmError
-            try:
-                made = self._make_reference(self._references[group])
-                check_model(made, self._matting.config.name, self._matting.fingerprint)
-            except IcmError as error:
-                made = error
-            self._reference = (group, made)
-        reference = self._reference[1]
+        """The group's reference; only the last ones are kept, as jobs come group by group."""
+        with self._making:
+            if group not in self._made:
+                self._made[group] = self._new_reference(group)
+            while len(self._made) > self._pictures.stages.parallel:  # those that may be at work
+                del self._made[next(iter(self._made))]
+            reference = self._made[group]
         if isinstance(reference, IcmError):
             raise reference
         return reference
+
+    def _new_reference(self, group: str) -> Reference | IcmError:
+        try:
+            made = self._make_reference(self._references[group])
+            check_model(made, self._matting.config.name, self._matting.fingerprint)
+        except IcmError as error:
+            return error
+        return made
 
     def _write(self, work: _Work, matte: Matte, seconds: Seconds) -> Outcome:
         save = self._skipped if matte.skipped else self._saved

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -32,11 +33,11 @@ class Steps(Generic[Job, Outcome]):
 
     Attributes:
         read: decodes the target; called by several threads. A `Final` where nothing is to be done.
-        reference: of a job; called by the thread that owns the device.
+        reference: of a job; called by the threads that compute.
         write: takes the matte, and how long reading, the device and finishing took; called by
             several threads.
         failed: takes what went wrong; called by any thread.
-        begun: told that the device takes a job; called by the thread that owns it; raises nothing.
+        begun: told that the device takes a job; called by the threads that compute; raises nothing.
         alike: whether two jobs have the same reference, so that they may share a pass; quick.
     """
 
@@ -67,7 +68,8 @@ class Pictures(Generic[Job, Outcome]):
 
     Attributes:
         stages: for `Engine.run` or a `Flow`.
-        device_seconds: how long the device has been at work.
+        device_seconds: how long the device has been at work; of passes side by side each counts by
+            its share.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Pictures(Generic[Job, Outcome]):
         steps: Steps[Job, Outcome],
         *,
         batch: int | None = None,
+        parallel: int | None = None,
         absent: Absent | None = None,
         around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
@@ -85,6 +88,7 @@ class Pictures(Generic[Job, Outcome]):
             matting: the model.
             steps: the caller's part.
             batch: pictures in one pass on a GPU at most; None for the configured number.
+            parallel: pictures side by side on a CPU at most; None for as many as gain from it.
             absent: what becomes of pictures that the object may be missing from; None for as
                 configured.
             around: entered for each pass of the device, as to watch it.
@@ -95,6 +99,8 @@ class Pictures(Generic[Job, Outcome]):
         self._around = around
         self._passes = Passes(matting, batch)
         self._freed = Freed()
+        self._lock = threading.Lock()
+        self._at_work = 0  # passes
         self.device_seconds = 0.0
         self.stages = Stages(
             read=self._read,
@@ -103,6 +109,7 @@ class Pictures(Generic[Job, Outcome]):
             most=lambda: self._passes.most,
             predict=self._compute,
             write=self._write,
+            parallel=min(parallel or matting.parallel, matting.parallel),
         )
 
     def _read(self, job: Job) -> _Loaded | Final[Outcome]:
@@ -120,24 +127,36 @@ class Pictures(Generic[Job, Outcome]):
         return len(sizes) == 1 and self._steps.alike(first.job, second.job)
 
     def _compute(self, group: Sequence[_Loaded]) -> list[_Predicted | Final[Outcome]]:
-        started = time.monotonic()
         for each in group:
             self._steps.begun(each.job)
         try:
-            with self._around():
+            with self._timed() as spent, self._around():
                 computed = self._computed(group)
         except Exception as error:  # as in _read
-            self.device_seconds += time.monotonic() - started
             if len(group) > 1 and not isinstance(error, IcmError):  # which one was it?
                 return [result for each in group for result in self._compute([each])]
             return [Final(self._steps.failed(each.job, error)) for each in group]
-        spent = time.monotonic() - started
-        self.device_seconds += spent
-        seconds = round(spent / len(group), 4)
+        seconds = round(spent[0] / len(group), 4)
         return [
             _Predicted(loaded, each, {**loaded.seconds, "device": seconds})
             for loaded, each in zip(group, computed, strict=True)
         ]
+
+    @contextmanager
+    def _timed(self) -> Iterator[list[float]]:
+        """Counts seconds of the device, a pass by its share; at the end they are there."""
+        seconds: list[float] = []
+        started = time.monotonic()
+        with self._lock:
+            self._at_work += 1
+            share = self._at_work
+        try:
+            yield seconds
+        finally:
+            seconds.append((time.monotonic() - started) / share)
+            with self._lock:
+                self._at_work -= 1
+                self.device_seconds += seconds[0]
 
     def _computed(self, group: Sequence[_Loaded]) -> list[Computed]:
         reference = self._steps.reference(group[0].job)

@@ -28,8 +28,11 @@ class Stages(Generic[Job, Loaded, Predicted, Outcome]):
         weight: how much of the bound an item takes from its reading to the end of its writing.
         same_pass: whether two items may share a pass of the device; quick.
         most: how many items a pass may have now; quick.
-        predict: called by the thread that owns the device, with items of the same pass.
+        predict: called with items of the same pass, by the one thread that owns the device or by
+            several.
         write: called by several threads.
+        parallel: passes that may be at work at the same time. With 1 the pass has the device to
+            itself, and every such pass is called by the same thread.
     """
 
     read: Callable[[Job], Loaded | Final[Outcome]]
@@ -38,3 +41,4 @@ class Stages(Generic[Job, Loaded, Predicted, Outcome]):
     most: Callable[[], int]
     predict: Callable[[Sequence[Loaded]], Sequence[Predicted | Final[Outcome]]]
     write: Callable[[Predicted], Outcome]
+    parallel: int = 1

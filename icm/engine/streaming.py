@@ -16,6 +16,7 @@ from icm.results import Matte, Reference
 
 AHEAD = 3  # pictures decoded before the device needs them, beside those of a pass
 MEGAPIXELS = 64  # decoded at once
+PARALLEL = 4  # side by side on a CPU: their mattes wait for whoever takes them
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,14 @@ def stream_mattes(
 ) -> Iterator[Matte | Failure]:
     """Mattes targets in order, at most `size` in one pass; see `Matting.stream`."""
     steps = Steps(read=_read, reference=lambda target: reference, write=_kept, failed=_failed)
-    pictures = Pictures(matting, steps, batch=size, absent=absent)
-    flow = Flow(pictures.stages, readers=1, writers=1, ahead=AHEAD, bound=round(MEGAPIXELS * 1e6))
+    pictures = Pictures(matting, steps, batch=size, parallel=PARALLEL, absent=absent)
+    flow = Flow(
+        pictures.stages,
+        readers=1,
+        writers=pictures.stages.parallel,
+        ahead=AHEAD,
+        bound=round(MEGAPIXELS * 1e6),
+    )
     named = (
         _Target(target, str(target) if isinstance(target, str | Path) else f"target {number}")
         for number, target in enumerate(targets, start=1)

@@ -18,6 +18,7 @@ class FakeMatting:
 
     fingerprint = "f" * 64
     device = SimpleNamespace(type="cpu")
+    parallel = 1
 
     def __init__(self) -> None:
         self.seen: list[Path] = []

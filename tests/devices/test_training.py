@@ -96,7 +96,7 @@ def pairs(size: int = SIZE) -> PairBatch:
 
 
 def small() -> MattingModel:
-    return moved(bundled("small_diffusion").model)
+    return moved(bundled("small_diffusion", "precision=float32").model)
 
 
 def matting(context: DistributedContext) -> Prepared:
@@ -112,7 +112,7 @@ def some_layers(context: DistributedContext) -> Prepared:
 
 
 def encoder(context: DistributedContext) -> Prepared:
-    model = bundled("small").model
+    model = bundled("small", "precision=float32").model
     branch = moved(model.network.encoder).requires_grad_(True)
     frozen = moved(model.backbone.encoder)
     config = configured("encoder", mismatched=0.9)

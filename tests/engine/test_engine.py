@@ -29,7 +29,7 @@ class Device:
         self.open = threading.Event()
         self.busy = threading.Event()
 
-    def stages(self, most: int = 1) -> Stages[str, str, str, str]:
+    def stages(self, most: int = 1, parallel: int = 1) -> Stages[str, str, str, str]:
         return Stages(
             read=self._read,
             weight=lambda loaded: 1,
@@ -37,6 +37,7 @@ class Device:
             most=lambda: most,
             predict=self._predict,
             write=str.upper,
+            parallel=parallel,
         )
 
     def _read(self, job: str) -> str | Final[str]:
@@ -206,3 +207,96 @@ def test_a_closed_engine_ends_its_runs_and_takes_no_more(device: Device) -> None
     assert device.done == ["a0"]
     assert engine.ended(20)
     assert engine.submit(lambda: 1).future.cancelled()
+
+
+class SideBySide:
+    """Stages whose passes wait for a word; it notes how many were at work at once."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.most = 0
+        self.open = threading.Semaphore(0)
+        self.at_work = 0
+        self._lock = threading.Lock()
+
+    def stages(self, parallel: int) -> Stages[str, str, str, str]:
+        return Stages(
+            read=lambda job: job,
+            weight=lambda loaded: 1,
+            same_pass=lambda first, second: True,
+            most=lambda: 1,
+            predict=self._predict,
+            write=str.upper,
+            parallel=parallel,
+        )
+
+    def _predict(self, group: Sequence[str]) -> Sequence[str]:
+        with self._lock:
+            self.begun += group
+            self.at_work += 1
+            self.most = max(self.most, self.at_work)
+        assert self.open.acquire(timeout=20)
+        with self._lock:
+            self.at_work -= 1
+        return group
+
+
+@pytest.fixture
+def several() -> Iterator[SideBySide]:
+    made = SideBySide()
+    yield made
+    made.open.release(1000)
+
+
+def test_passes_are_at_work_side_by_side_and_come_in_order(
+    engine: Engine, several: SideBySide
+) -> None:
+    run = _later(lambda: list(engine.run(several.stages(3), _names("a", 20))))
+    _until(lambda: len(several.begun) == 3)
+    several.open.release(20)
+    assert run.result(20) == [name.upper() for name in _names("a", 20)]
+    assert several.most == 3
+
+
+def test_a_pass_that_wants_the_device_alone_gets_it_soon(
+    engine: Engine, several: SideBySide
+) -> None:
+    many = _later(lambda: list(engine.run(several.stages(2), _names("a", 30), client="a")))
+    _until(lambda: len(several.begun) == 2)
+    at_work: list[int] = []
+    call = engine.submit(lambda: at_work.append(several.at_work), client="b")
+    several.open.release(1)
+    _until(lambda: len(several.begun) == 3)  # whose turn it was before the call came
+    several.open.release(1)
+    _until(lambda: several.at_work == 1)  # the fourth waits behind the call, which waits for this
+    assert not call.future.done()
+    several.open.release(1)
+    call.future.result(20)
+    assert at_work == [0]
+    several.open.release(30)
+    assert len(many.result(20)) == 30
+
+
+def test_clients_take_turns_side_by_side(engine: Engine, several: SideBySide) -> None:
+    many = _later(lambda: list(engine.run(several.stages(2), _names("a", 30), client="a")))
+    _until(lambda: len(several.begun) == 2)
+    few = _later(lambda: list(engine.run(several.stages(2), _names("b", 5), client="b")))
+    _until(lambda: any(line.client == "b" and line.ready for line in tuple(engine._rotation)))
+    for _ in range(35):
+        several.open.release()
+        threading.Event().wait(0.005)
+    assert few.result(20) == [name.upper() for name in _names("b", 5)]
+    assert many.result(20) == [name.upper() for name in _names("a", 30)]
+    assert several.begun.index("b4") < 18
+
+
+def test_a_stop_lets_all_that_are_at_work_end(engine: Engine, several: SideBySide) -> None:
+    stop = threading.Event()
+    run = _later(lambda: list(engine.run(several.stages(3), _names("a", 20), stop=stop.is_set)))
+    _until(lambda: len(several.begun) == 3)
+    stop.set()
+    several.open.release(20)
+    done = run.result(20)
+    assert done == sorted(done)
+    assert set(done) <= {"A0", "A1", "A2"}
+    assert sorted(several.begun) == ["a0", "a1", "a2"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from icm.config.batch import BatchConfig
 from icm.engine import (
@@ -22,6 +23,7 @@ from icm.engine import (
     watch_folder,
 )
 from icm.images import read_image
+from icm.matting import Matting
 from tests.engine.conftest import Followed, Requests
 from tests.engine.tiny import hashes, paint
 
@@ -72,6 +74,23 @@ def test_order_readers_and_writers_change_no_byte(
     flow = {"readers": 4, "writers": 4, "ahead": 2, "megapixels": 0.001}
     run_folder(request_of(flow=flow), tmp_path / "two", Stop(), followed)
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+
+
+def test_pictures_side_by_side_are_the_same_to_the_byte(
+    request_of: Requests, tmp_path: Path, followed: Followed
+) -> None:
+    run_folder(request_of(), tmp_path / "one", Stop(), followed)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)  # so many pictures, each with a single thread for its kernels
+    try:
+        many = Requests(Matting(request_of.matting._built), request_of.root)
+        assert (request_of.matting.parallel, many.matting.parallel) == (1, 3)
+        run_folder(many(), tmp_path / "three", Stop(), followed)
+        run_folder(many(flow={"parallel": 2}), tmp_path / "two", Stop(), followed)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "three") == hashes(tmp_path / "two")
 
 
 def test_groups_have_their_own_references_and_folders(

@@ -17,6 +17,7 @@ from icm.finishing.back_projection import back_projected
 from icm.finishing.full_resolution import band_of, full_resolution_alpha, nearest
 from icm.finishing.hints import fitted, hints_of
 from icm.finishing.tiles import Tile, by_planes, enlarged, planes_of, rows_of
+from icm.functional.beside import mapped
 from icm.images import Picture, resize
 from icm.models.small.refiner import DetailRefiner
 
@@ -75,7 +76,7 @@ def _refined(refiner: DetailRefiner, alpha: Map, image: Map) -> Map:
     known = fitted(alpha, resize(image, alpha.shape[:2]))
     found = np.zeros((2, *size), np.float32)
     weights = np.zeros(size, np.float32)
-    for tile, piece in _pieces(refiner, _inputs(known, image, unknown)):
+    for tile, piece in _pieces(refiner, known, image, unknown):
         weight = _weight(*piece.shape[1:])
         found[:, *tile.window] += weight * piece
         weights[tile.window] += weight
@@ -87,36 +88,46 @@ def _refined(refiner: DetailRefiner, alpha: Map, image: Map) -> Map:
     return back_projected(result, alpha, trust)
 
 
-def _inputs(known: Map, image: Map, unknown: NDArray[np.uint8]) -> Iterator[Input]:
-    """The tiles that hold something unknown, and what the refiner sees of each."""
-    size = (image.shape[0], image.shape[1])
-    for row in rows_of(unknown, HEIGHT, margin=MARGIN):
-        wide = enlarged(known, row[0].whole_width(size[1]), size)
-        for tile in row:
-            piece = by_planes(image[tile.window])
-            hints = hints_of(wide[:, tile.left : tile.right], piece)
-            yield tile, planes_of(piece), planes_of(hints)
+def _pieces(
+    refiner: DetailRefiner, known: Map, image: Map, unknown: NDArray[np.uint8]
+) -> Iterator[tuple[Tile, Map]]:
+    """The tiles that hold something unknown, and the refiner's alpha and gate of each: 2 h w.
 
-
-def _pieces(refiner: DetailRefiner, inputs: Iterator[Input]) -> Iterator[tuple[Tile, Map]]:
-    """The refiner's alpha and gate of each tile: 2 h w.
-
-    A GPU gets all tiles of one size together, which are no more pixels than the picture has, and is
-    waited for only when all of its work is under way.
+    A CPU does rows of tiles side by side. A GPU gets all tiles of one size together, which are no
+    more pixels than the picture has, and is waited for only when all of its work is under way.
     """
     device = next(refiner.parameters()).device
+    rows = rows_of(unknown, HEIGHT, margin=MARGIN)
     if _alone(device):
-        for tile, image, hints in inputs:
-            yield tile, _refine(refiner, *_stacked([(tile, image, hints)], device)).numpy()[0]
+
+        def refined(row: Sequence[Tile]) -> list[tuple[Tile, Map]]:
+            return [
+                (each[0], _refine(refiner, *_stacked([each], device)).numpy()[0])
+                for each in _inputs(known, image, row)
+            ]
+
+        for pieces in mapped(refined, rows):
+            yield from pieces
         return
     groups: dict[tuple[int, ...], list[Input]] = {}
-    for each in inputs:
-        groups.setdefault(each[1].shape, []).append(each)
+    for row in rows:
+        for each in _inputs(known, image, row):
+            groups.setdefault(each[1].shape, []).append(each)
     there = [_stacked(group, device) for group in groups.values()]
     found = [_refine(refiner, image_b3hw, hints_b5hw) for image_b3hw, hints_b5hw in there]
     for group, both_b2hw in zip(groups.values(), found, strict=True):
         for (tile, _, _), piece in zip(group, both_b2hw.cpu().numpy(), strict=True):
             yield tile, piece
+
+
+def _inputs(known: Map, image: Map, row: Sequence[Tile]) -> Iterator[Input]:
+    """What the refiner sees of the tiles of a row."""
+    size = (image.shape[0], image.shape[1])
+    wide = enlarged(known, row[0].whole_width(size[1]), size)
+    for tile in row:
+        piece = by_planes(image[tile.window])
+        hints = hints_of(wide[:, tile.left : tile.right], piece)
+        yield tile, planes_of(piece), planes_of(hints)
 
 
 def _alone(device: torch.device) -> bool:

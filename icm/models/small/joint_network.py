@@ -10,7 +10,7 @@ the highest alpha: what nothing opaque was found of is not there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,24 +43,48 @@ class JointNetwork(nn.Module):
 
     def forward(self, target: Features, examples: Sequence[Example]) -> Prediction:
         """Alpha of targets; examples have the batch of the target or a batch of 1."""
-        maps = encoder_maps(target)
-        start = self.encoder.begin(maps, target.image_b3hw, self.encoder.marked(examples))
+        return self.joined(
+            target.image_b3hw, encoder_maps(target), lambda: denoiser_features(target), examples
+        )
+
+    def joined(
+        self,
+        image_b3hw: Tensor,
+        maps: Sequence[Tensor],
+        denoised: Callable[[], Features],
+        examples: Sequence[Example],
+    ) -> Prediction:
+        """As `forward`, where the denoiser may still be at work.
+
+        Args:
+            image_b3hw: the targets.
+            maps: the encoder's, fine to coarse.
+            denoised: gives the denoiser's share, as of `denoiser_features`.
+            examples: of the batch of the target or a batch of 1.
+        """
+        start = self.encoder.begin(maps, image_b3hw, self.encoder.marked(examples))
         coarse = self.encoder.refine(start)
         if self.diffusion_weight > 0:
-            evidence_b1hw = self.diffusion_weight * self._evidence(target, examples, coarse)
+            evidence_b1hw = self.diffusion_weight * self._evidence(denoised(), examples, coarse)
             coarse = self.encoder.refine(
                 start, estimate_b1hw=coarse.logit_b1hw, evidence_b1hw=evidence_b1hw, passes=1
             )
-        alpha_b1hw = self.encoder.decode(maps, target.image_b3hw, coarse).sigmoid()
+        alpha_b1hw = self.encoder.decode(maps, image_b3hw, coarse).sigmoid()
         confidence_b = coarse.present_b.sigmoid() * peak_confidence(alpha_b1hw)
         return Prediction(alpha_b1hw, coarse.prior_b1hw.sigmoid(), confidence_b)
 
     def _evidence(
         self, target: Features, examples: Sequence[Example], coarse: EncoderCoarse
     ) -> Tensor:
-        """Logit of the diffusion branch, which starts from the encoder branch's answer."""
+        """Logit of the diffusion branch, which starts from the encoder branch's answer.
+
+        Args:
+            target: the denoiser's share.
+            examples: whole.
+            coarse: the encoder branch's answer.
+        """
         logit_b1hw = self.diffusion.coarse(
-            denoiser_features(target),
+            target,
             [_denoiser_example(example) for example in examples],
             coarse.logit_b1hw,
         )

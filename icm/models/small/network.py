@@ -21,6 +21,7 @@ from icm.models.small.guidance import (
     GUIDANCE_CHANNELS,
     FewShotCorrespondence,
     FewShotGuidance,
+    FewShotReference,
     FewShotTokens,
 )
 from icm.models.small.presence import PresenceHead, presence_features
@@ -78,6 +79,18 @@ class KnownTokens:
 
     target: FewShotTokens
     examples: tuple[FewShotTokens, ...]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A sketch before presence, and what presence is predicted from."""
+
+    fused_bchw: Tensor
+    fine_bchw: Tensor
+    coarse_b1hw: Tensor
+    guidance: FewShotGuidance
+    reference: FewShotReference
+    token_bchw: Tensor
 
 
 class SmallNetwork(nn.Module):
@@ -194,7 +207,7 @@ class SmallNetwork(nn.Module):
         known = KnownTokens(own, (*theirs, own))
         for _ in range(self.passes):
             found = _own_example(target, estimate_b1hw)
-            estimate_b1hw = self.sketch(target, [*examples, found], known=known).coarse_b1hw
+            estimate_b1hw = self._drawn(target, [*examples, found], known).coarse_b1hw
         return estimate_b1hw
 
     def sketch(
@@ -214,6 +227,37 @@ class SmallNetwork(nn.Module):
             known: tokens that an earlier pass over the same pictures has made.
         """
         examples = [_expanded(example, target.batch) for example in examples]
+        drawn = self._drawn(target, examples, known)
+        if first is not None:
+            return replace(
+                first,
+                fused_bchw=drawn.fused_bchw,
+                fine_bchw=drawn.fine_bchw,
+                coarse_b1hw=drawn.coarse_b1hw,
+                guidance=drawn.guidance,
+            )
+        guidance, coarse_b1hw = drawn.guidance, drawn.coarse_b1hw
+        presence_feature_bc = presence_features(
+            guidance.tokens,
+            drawn.reference,
+            coarse_b1hw.detach().sigmoid().flatten(1),
+            guidance.map_bchw.flatten(2),
+            self._pooled(drawn.token_bchw),
+        )
+        present_b = self.presence(presence_feature_bc)
+        return SmallSketch(
+            drawn.fused_bchw,
+            drawn.fine_bchw,
+            coarse_b1hw,
+            guidance,
+            present_b,
+            presence_feature_bc,
+        )
+
+    def _drawn(
+        self, target: Features, examples: Sequence[Example], known: KnownTokens | None
+    ) -> _Drawn:
+        """A sketch before presence; examples of the target's batch."""
         reference = self.correspondence.reference(examples, known.examples if known else None)
         guidance = self.correspondence(target, reference, known.target if known else None)
         guidance_bchw = guidance.map_bchw.to(target.maps[0].dtype)
@@ -225,23 +269,7 @@ class SmallNetwork(nn.Module):
         maps = [example.features.maps[1] for example in examples]
         fused_bchw = self.refinement(fused_bchw, maps, [example.mask_b1hw for example in examples])
         coarse_b1hw = self.coarse_head(fused_bchw).float()
-        if first is not None:
-            return replace(
-                first,
-                fused_bchw=fused_bchw,
-                fine_bchw=fine,
-                coarse_b1hw=coarse_b1hw,
-                guidance=guidance,
-            )
-        presence_feature_bc = presence_features(
-            guidance.tokens,
-            reference,
-            coarse_b1hw.detach().sigmoid().flatten(1),
-            guidance.map_bchw.flatten(2),
-            self._pooled(token_bchw),
-        )
-        present_b = self.presence(presence_feature_bc)
-        return SmallSketch(fused_bchw, fine, coarse_b1hw, guidance, present_b, presence_feature_bc)
+        return _Drawn(fused_bchw, fine, coarse_b1hw, guidance, reference, token_bchw)
 
     def _read(self, target: Features, guidance_bchw: Tensor, examples: Sequence[Example]) -> Tensor:
         """Target tokens at 1/16 after reading the references': b c h w."""

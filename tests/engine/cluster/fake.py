@@ -29,6 +29,7 @@ class FakeModel:
     def __init__(self, config: ModelConfig) -> None:
         self.config = config
         self.device = torch.device("cpu")
+        self.parallel = 1
         self.fingerprint = "fake"
         self.results_fingerprint = "fake"
 

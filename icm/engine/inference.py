@@ -181,7 +181,7 @@ class Inference:
         autocast = torch.autocast(device.type, dtype) if dtype else nullcontext()
         try:
             with (
-                KERNELS.limited(self._threads),
+                KERNELS.limited(self._threads, self._all_threads),
                 torch.inference_mode(),
                 autocast,
                 helped(self.parallel > 1),

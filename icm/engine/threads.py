@@ -27,11 +27,16 @@ class Kernels:
             return self._otherwise if self._at_work else torch.get_num_threads()
 
     @contextmanager
-    def limited(self, threads: int) -> Iterator[None]:
-        """So many for the kernels that are called here."""
+    def limited(self, threads: int, otherwise: int) -> Iterator[None]:
+        """So many for the kernels that are called here.
+
+        Args:
+            threads: of each kernel.
+            otherwise: the number that held when the model was loaded; other libraries change it
+                under way, as numba does with its first kernel.
+        """
         with self._lock:
-            if not self._at_work:
-                self._otherwise = torch.get_num_threads()
+            self._otherwise = otherwise
             self._at_work += 1
             torch.set_num_threads(threads)
         try:
@@ -40,7 +45,7 @@ class Kernels:
             with self._lock:
                 self._at_work -= 1
                 if not self._at_work:
-                    torch.set_num_threads(self._otherwise)
+                    torch.set_num_threads(otherwise)
 
 
 KERNELS = Kernels()

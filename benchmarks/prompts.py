@@ -96,7 +96,10 @@ def features(matting: icm.Matting, image: NDArray[np.float32]) -> Features:
     backbone = matting._built.model.backbone
     image_b3hw = torch.from_numpy(image).permute(2, 0, 1)[None].contiguous()
     noise = backbone.draw_noise(*image.shape[:2], matting.config.seed)
-    with torch.inference_mode():
+    built = matting._built
+    dtype = built.autocast or torch.float32
+    casting = torch.autocast(built.device.type, dtype, enabled=built.autocast is not None)
+    with torch.inference_mode(), casting:
         return backbone.extract(image_b3hw, noise)
 
 

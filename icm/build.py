@@ -60,7 +60,8 @@ class Built:
         model: in evaluation mode, on its device.
         config: configuration that it was built from.
         device: device to run on.
-        autocast: dtype to run it under, or None where the model holds its own.
+        autocast: dtype to run it under, in which its convolutions and linear layers hold their
+            weights; None where the model holds its own.
         fingerprint: hexadecimal SHA-256 of configuration and weights, but for the refiner: saved
             references do not depend on it.
         refiner: sharpens alpha; None where the configuration names none.

@@ -1,12 +1,65 @@
-"""Device and precision: where a model runs, and in which dtype."""
+"""Device, precision and threads: where a model runs, in which dtype, and how many to a kernel."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
 
 from icm.errors import DeviceError
+
+_MANY_THREADS = 4  # from here on short kernels get two each
+MOST_SIDE_BY_SIDE = 16  # pictures on a CPU; each takes some 150 MB beside its results
+
+
+class Kernels:
+    """Torch's number of threads for a kernel, which each thread has for itself.
+
+    A thread's first question sets it to what any thread has set last.
+    """
+
+    def __init__(self) -> None:
+        self._at_work: deque[None] = deque()  # no lock: a forked process can go on with it
+        self._otherwise = 1
+
+    def threads(self) -> int:
+        """The number that holds for a thread outside of any model."""
+        return self._otherwise if self._at_work else torch.get_num_threads()
+
+    @contextmanager
+    def limited(self, threads: int, otherwise: int) -> Iterator[None]:
+        """So many for the kernels that this thread calls here.
+
+        Args:
+            threads: of each kernel.
+            otherwise: the number that held when the model was loaded; other libraries change it
+                under way, as numba does with its first kernel.
+        """
+        self._otherwise = otherwise
+        self._at_work.append(None)
+        torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(otherwise)
+            self._at_work.pop()
+
+
+KERNELS = Kernels()
+
+
+def side_by_side(threads: int) -> tuple[int, int]:
+    """Threads for each kernel of a small model, and pictures that gain from being at work at once.
+
+    Its kernels are too short for more: the other threads do well with another picture, or another
+    part of the same.
+    """
+    each = 2 if threads >= _MANY_THREADS else 1
+    return each, min(threads // each, MOST_SIDE_BY_SIDE)
 
 
 def choose_device(name: str) -> torch.device:

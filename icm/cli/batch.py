@@ -140,7 +140,7 @@ def _add_flow_options(parser: ArgumentParser) -> None:
         "--parallel",
         type=int,
         metavar="N",
-        help="targets that a CPU computes side by side (default: one a thread, at most 16)",
+        help="targets that a CPU computes side by side at most (default: as many as gain from it)",
     )
     group.add_argument("--writers", type=int, metavar="N", help="threads (default: processors)")
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from icm.compiled.store import kept, read_kept
+from icm.device import KERNELS, side_by_side
 from icm.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class CompiledNetwork:
 class Runtime:
     """Compiles networks for one precision and for as many threads as torch has now.
 
+    As many calls may be at work as torch's models compute pictures side by side.
+
     Args:
         dtype: bfloat16 where products may be computed in it; anything else means float32.
 
@@ -81,11 +84,12 @@ class Runtime:
             ) from error
         self._core = _core()
         capabilities = self._core.get_property(PROCESSOR, "OPTIMIZATION_CAPABILITIES")
+        each, calls = side_by_side(KERNELS.threads())
         fast = dtype == torch.bfloat16 and "BF16" in capabilities
         self._options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "bf16" if fast else "f32",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": each * calls,
+            "NUM_STREAMS": calls,
             "ENABLE_CPU_PINNING": False,  # processes side by side would share one core
         }
         self._surroundings = {

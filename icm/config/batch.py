@@ -37,7 +37,8 @@ class FlowConfig(Config):
         64, description="decoded at once; each takes some 50 MB while its results are made"
     )
     parallel: PositiveInt | None = Field(
-        None, description="targets that a CPU computes side by side at most; None for one a thread"
+        None,
+        description="targets that a CPU computes side by side; None for as many as gain from it",
     )
     batch: PositiveInt | None = Field(
         None, description="targets in one GPU pass at most; None for as the model's configuration"

@@ -47,6 +47,7 @@ class Engine:
     ) -> None:
         writers = writers or os.cpu_count() or 1
         self._changed = threading.Condition()
+        self._bound = bound
         self._gate = Gate(bound, self._changed)
         self._rotation = Rotation()
         self._unwritten: deque[tuple[Line, Item]] = deque()
@@ -142,9 +143,10 @@ class Engine:
         return Call(future, place=lambda: self.place(line), forget=lambda: self.forget(line))
 
     def place(self, line: Line) -> int:
-        """How many lines have their turn before this one."""
+        """How many lines have their turn before this one, or are at work while it waits."""
         with self._changed:
-            return self._rotation.place(line)
+            others = any(each is not line for each in self._computing)
+            return max(self._rotation.place(line), int(others))
 
     def forget(self, line: Line) -> None:
         """Drops what of a line has not begun."""
@@ -188,7 +190,9 @@ class Engine:
         with self._changed:
             most = max(ahead, 2 * line.stages.most(), line.stages.parallel + 1)
             line.skip()
-            return len(line.uncomputed) < most and len(line.items) <= 2 * most
+            held = sum(item.size for item in line.items if item.state is State.ENDED)
+            full = line.stages.keeps and held >= self._bound
+            return len(line.uncomputed) < most and len(line.items) <= 2 * most and not full
 
     def _taken(self, line: Line, *, ordered: bool) -> Item | None:
         with self._changed:
@@ -223,8 +227,9 @@ class Engine:
     def _drop_unwritten(self, unwanted: Callable[[Line], bool]) -> None:
         kept: deque[tuple[Line, Item]] = deque()
         for line, item in self._unwritten:
-            if unwanted(line):
-                line.cut = True
+            if unwanted(line) and not item.kept:
+                first = item.number if line.cut is None else line.cut
+                line.cut = min(first, item.number)
                 self._dropped(item)
             else:
                 kept.append((line, item))
@@ -312,7 +317,7 @@ class Engine:
             if item.state is State.DROPPED:
                 self._gate.leave(weight)
             else:
-                item.weight = weight
+                item.weight = item.size = weight
                 if error is not None or isinstance(loaded, Final):
                     self._ended(item, getattr(loaded, "outcome", None), error)
                 else:
@@ -339,10 +344,11 @@ class Engine:
             for item, result in zip(group, results, strict=True):
                 if isinstance(result, Final):
                     self._ended(item, result.outcome, error)
-                elif line.cut or self._closed:  # one after the other: no gaps
-                    self._dropped(item)
+                elif self._closed or (line.cut is not None and item.number > line.cut):
+                    self._dropped(item)  # what was finished before the stop has no gaps
                 else:
                     item.state, item.value = State.COMPUTED, result
+                    item.kept = line.stop()
                     self._unwritten.append((line, item))
             self._dispatch()
             self._changed.notify_all()

@@ -17,11 +17,11 @@ from torch import Tensor
 from icm.backbones import Noise
 from icm.build import Built
 from icm.config.diffusion import DiffusionBackboneConfig
+from icm.device import KERNELS, side_by_side
 from icm.engine.grown_mask import grown_mask
 from icm.engine.preparation import input_size, on_cpu, on_device
-from icm.engine.threads import KERNELS
 from icm.errors import DeviceMemoryError
-from icm.functional.beside import helped
+from icm.functional.beside import Helpers
 from icm.images import Picture, resize
 from icm.models.small.cascade import refined_alpha
 from icm.results import (
@@ -35,8 +35,6 @@ from icm.results import (
 )
 
 NOISE_SIZES = 8  # input sizes whose noise is kept; it is quickly sampled again
-MOST_PARALLEL = 16  # pictures on a CPU at most; each takes some 150 MB beside its results
-MANY_THREADS = 4  # from here on the short kernels of the small models get two each
 
 
 class Inference:
@@ -53,8 +51,11 @@ class Inference:
         # The last bits depend on the number of a kernel's threads, so it depends on nothing else
         # that is at work; and other libraries change it under way.
         self._all_threads = KERNELS.threads()
-        few = 2 if self._all_threads >= MANY_THREADS else 1
-        self._threads = self._all_threads if self._large else few
+        large = isinstance(built.config.backbone, DiffusionBackboneConfig)
+        whole = large or built.device.type != "cpu"
+        each, pictures = (self._all_threads, 1) if whole else side_by_side(self._all_threads)
+        self._threads, self._parallel = each, pictures
+        self._helpers = Helpers(pictures)
         self._noise = lru_cache(maxsize=NOISE_SIZES)(self._sample_noise)
         self._placed: tuple[Reference, list[Example]] | None = None
 
@@ -66,13 +67,7 @@ class Inference:
         kernels keep all threads of a CPU busy and which takes gigabytes; else one for each of the
         threads, or of their pairs where there are many.
         """
-        if self._large or self._built.device.type != "cpu":
-            return 1
-        return min(self._all_threads // self._threads, MOST_PARALLEL)
-
-    @property
-    def _large(self) -> bool:
-        return isinstance(self._built.config.backbone, DiffusionBackboneConfig)
+        return self._parallel
 
     def input_size(self, picture: Picture) -> tuple[int, int]:
         """Height and width at which the network sees a picture."""
@@ -184,7 +179,7 @@ class Inference:
                 KERNELS.limited(self._threads, self._all_threads),
                 torch.inference_mode(),
                 autocast,
-                helped(self.parallel > 1),
+                self._helpers.lent(),
             ):
                 yield
         except torch.OutOfMemoryError as error:

@@ -34,6 +34,9 @@ class Item:
         state: how far it is.
         value: what the last stage made of it; the outcome once it has ended.
         weight: its share of the engine's bound.
+        size: the same, also when it is over.
+        number: its place among the items of its line.
+        kept: whether it is written although a stop was asked for: it was on the device then.
         error: what a stage raised, which is the caller's to handle.
     """
 
@@ -41,6 +44,9 @@ class Item:
     state: State = State.WAITING
     value: Any = None
     weight: int = 0
+    size: int = 0
+    number: int = 0
+    kept: bool = False
     error: BaseException | None = None
 
     @property
@@ -62,8 +68,10 @@ class Line:
         unread: of them those whose reading has not begun.
         uncomputed: of them those that the device has not begun, in order.
         pause: while it gives true nothing further of it begins; quick.
+        count: how many items it ever had.
         single: whether it leaves by itself, when the device is done with it.
-        cut: whether something of it was dropped before it was written.
+        cut: number of the first of its items that was dropped before it was written; None where
+            none was.
     """
 
     stages: Stages[Any, Any, Any, Any]
@@ -75,7 +83,8 @@ class Line:
     items: deque[Item] = field(default_factory=deque)
     unread: deque[Item] = field(default_factory=deque)
     uncomputed: deque[Item] = field(default_factory=deque)
-    cut: bool = False
+    cut: int | None = None
+    count: int = 0
 
     @property
     def goes_on(self) -> bool:
@@ -84,6 +93,8 @@ class Line:
 
     def add(self, item: Item) -> None:
         """One more, behind the others; one that is not waiting needs no reading."""
+        item.number = self.count
+        self.count += 1
         self.items.append(item)
         self.uncomputed.append(item)
         if item.state is State.WAITING:

@@ -58,6 +58,14 @@ class _Work:
         return self.examined
 
 
+class _Made:
+    """A group's reference, or why there is none; None until somebody has made it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.reference: Reference | IcmError | None = None
+
+
 class LocalRun:
     """Does jobs of a request, into one folder."""
 
@@ -75,8 +83,8 @@ class LocalRun:
         self._config = request.config
         self._ledger = ledger
         self._plan = plan
-        self._made: dict[str, Reference | IcmError] = {}
-        self._making = threading.Lock()
+        self._made: dict[str, _Made] = {}
+        self._lock = threading.Lock()
         steps = Steps(
             read=self._read,
             reference=lambda work: self._reference_of(work.job.group),
@@ -113,15 +121,16 @@ class LocalRun:
 
     def _reference_of(self, group: str) -> Reference:
         """The group's reference; only the last ones are kept, as jobs come group by group."""
-        with self._making:
-            if group not in self._made:
-                self._made[group] = self._new_reference(group)
+        with self._lock:
+            made = self._made.setdefault(group, _Made())
             while len(self._made) > self._pictures.stages.parallel:  # those that may be at work
                 del self._made[next(iter(self._made))]
-            reference = self._made[group]
-        if isinstance(reference, IcmError):
-            raise reference
-        return reference
+        with made.lock:
+            if made.reference is None:
+                made.reference = self._new_reference(group)
+        if isinstance(made.reference, IcmError):
+            raise made.reference
+        return made.reference
 
     def _new_reference(self, group: str) -> Reference | IcmError:
         try:

@@ -68,8 +68,6 @@ class Pictures(Generic[Job, Outcome]):
 
     Attributes:
         stages: for `Engine.run` or a `Flow`.
-        device_seconds: how long the device has been at work; of passes side by side each counts by
-            its share.
     """
 
     def __init__(
@@ -80,6 +78,7 @@ class Pictures(Generic[Job, Outcome]):
         batch: int | None = None,
         parallel: int | None = None,
         absent: Absent | None = None,
+        keeps: bool = False,
         around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Makes ready.
@@ -91,6 +90,7 @@ class Pictures(Generic[Job, Outcome]):
             parallel: pictures side by side on a CPU at most; None for as many as gain from it.
             absent: what becomes of pictures that the object may be missing from; None for as
                 configured.
+            keeps: whether outcomes hold the pictures.
             around: entered for each pass of the device, as to watch it.
         """
         self._matting = matting
@@ -100,8 +100,7 @@ class Pictures(Generic[Job, Outcome]):
         self._passes = Passes(matting, batch)
         self._freed = Freed()
         self._lock = threading.Lock()
-        self._at_work = 0  # passes
-        self.device_seconds = 0.0
+        self._clock = _Clock()
         self.stages = Stages(
             read=self._read,
             weight=lambda loaded: loaded.picture.size[0] * loaded.picture.size[1],
@@ -110,7 +109,14 @@ class Pictures(Generic[Job, Outcome]):
             predict=self._compute,
             write=self._write,
             parallel=min(parallel or matting.parallel, matting.parallel),
+            keeps=keeps,
         )
+
+    @property
+    def device_seconds(self) -> float:
+        """How long the device has been at work."""
+        with self._lock:
+            return self._clock.busy
 
     def _read(self, job: Job) -> _Loaded | Final[Outcome]:
         started = time.monotonic()
@@ -144,19 +150,18 @@ class Pictures(Generic[Job, Outcome]):
 
     @contextmanager
     def _timed(self) -> Iterator[list[float]]:
-        """Counts seconds of the device, a pass by its share; at the end they are there."""
-        seconds: list[float] = []
-        started = time.monotonic()
+        """Counts seconds of the device, of which each pass at work has an equal share.
+
+        Those of this pass are there at the end.
+        """
+        spent: list[float] = []
         with self._lock:
-            self._at_work += 1
-            share = self._at_work
+            began = self._clock.changed(1)
         try:
-            yield seconds
+            yield spent
         finally:
-            seconds.append((time.monotonic() - started) / share)
             with self._lock:
-                self._at_work -= 1
-                self.device_seconds += seconds[0]
+                spent.append(self._clock.changed(-1) - began)
 
     def _computed(self, group: Sequence[_Loaded]) -> list[Computed]:
         reference = self._steps.reference(group[0].job)
@@ -178,6 +183,26 @@ class Pictures(Generic[Job, Outcome]):
             return self._steps.failed(job, error)
         finally:
             self._freed.one_more()
+
+
+class _Clock:
+    """Seconds of a device that passes share."""
+
+    def __init__(self) -> None:
+        self.busy = 0.0
+        self._share = 0.0  # of a pass that has been at work from the beginning
+        self._at_work = 0
+        self._last = 0.0
+
+    def changed(self, by: int) -> float:
+        """One more pass is at work, or one less; a pass's seconds lie between its two answers."""
+        now = time.monotonic()
+        if self._at_work:
+            self.busy += now - self._last
+            self._share += (now - self._last) / self._at_work
+        self._last = now
+        self._at_work += by
+        return self._share
 
 
 def _since(started: float) -> float:

@@ -33,6 +33,8 @@ class Stages(Generic[Job, Loaded, Predicted, Outcome]):
         write: called by several threads.
         parallel: passes that may be at work at the same time. With 1 the pass has the device to
             itself, and every such pass is called by the same thread.
+        keeps: whether outcomes hold what was decoded; then no more is read than the bound allows
+            while they wait for whoever takes them.
     """
 
     read: Callable[[Job], Loaded | Final[Outcome]]
@@ -42,3 +44,4 @@ class Stages(Generic[Job, Loaded, Predicted, Outcome]):
     predict: Callable[[Sequence[Loaded]], Sequence[Predicted | Final[Outcome]]]
     write: Callable[[Predicted], Outcome]
     parallel: int = 1
+    keeps: bool = False

@@ -49,7 +49,7 @@ def stream_mattes(
 ) -> Iterator[Matte | Failure]:
     """Mattes targets in order, at most `size` in one pass; see `Matting.stream`."""
     steps = Steps(read=_read, reference=lambda target: reference, write=_kept, failed=_failed)
-    pictures = Pictures(matting, steps, batch=size, parallel=PARALLEL, absent=absent)
+    pictures = Pictures(matting, steps, batch=size, parallel=PARALLEL, absent=absent, keeps=True)
     flow = Flow(
         pictures.stages,
         readers=1,

@@ -1,18 +1,18 @@
 """Independent work side by side, for networks whose kernels are too short for many threads.
 
 Each piece runs with the caller's number of kernel threads, autocast and gradient mode, so that it
-computes the same bits wherever it runs. Nothing starts a thread unless the caller was lent helpers.
+computes the same bits wherever it runs. Threads are started for a piece and end with it: none is
+left behind, and where none can be started the caller does the work.
 """
 
 from __future__ import annotations
 
-import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, partial
-from typing import TypeVar
+from functools import partial
+from typing import Generic, TypeVar
 
 import torch
 
@@ -22,81 +22,160 @@ Result = TypeVar("Result")
 _local = threading.local()
 
 
-@contextmanager
-def helped(helped: bool) -> Iterator[None]:
-    """Whether work of this thread may be shared out to helping threads."""
-    before = getattr(_local, "helped", False)
-    _local.helped = helped
-    try:
-        yield
-    finally:
-        _local.helped = before
+class Helpers:
+    """How many threads may be at work for a model, those that call it included.
+
+    Without a lock, so that a forked process can go on with it.
+
+    Args:
+        most: threads at work at the same time; callers are never held up, whatever their number.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._free = deque([None] * most)
+
+    def taken(self) -> bool:
+        """Takes one for as long as something is at work; false where all are."""
+        try:
+            self._free.pop()
+        except IndexError:
+            return False
+        return True
+
+    def given_back(self) -> None:
+        """One that was taken has done its work."""
+        self._free.append(None)
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """What this thread does here may be shared out to those that are free."""
+        mine = self.taken()
+        before, _local.helpers = _helpers(), self
+        try:
+            yield
+        finally:
+            _local.helpers = before
+            if mine:
+                self.given_back()
 
 
 @contextmanager
 def begun(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
     """Begins work on another thread; gives what waits for its result.
 
-    Without a helper, or where none was free by then, it is done when it is asked for.
+    Where no helper is free it is done when it is asked for.
     """
-    if not getattr(_local, "helped", False):
-        yield work
-        return
-    future = _helpers().submit(_as_here(work))
+    piece = _Piece(work)
+    helper = _started(piece.run)
     try:
-        yield lambda: _result(future, work)
+        yield work if helper is None else lambda: piece.result(helper)
     finally:
-        _left(future)
+        if helper is not None:
+            helper.join()  # nothing goes on where the caller has failed
 
 
 def mapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of the items, which helping threads work on ahead."""
-    if not getattr(_local, "helped", False):
-        yield from map(function, items)
-        return
-    pieces = [partial(function, item) for item in items]
-    futures = [_helpers().submit(_as_here(piece)) for piece in pieces]
+    """Results in the order of the items; free helpers work on ahead of the caller."""
+    pieces = [_Piece(partial(function, item)) for item in items]
+    waiting = deque(pieces)
+    helpers: list[threading.Thread] = []
     try:
-        for piece, future in zip(pieces, futures, strict=True):
-            yield _result(future, piece)
+        while len(helpers) + 1 < len(pieces):
+            helper = _started(partial(_run_all, waiting))
+            if helper is None:
+                break
+            helpers.append(helper)
+        while pieces:
+            piece = pieces.pop(0)
+            while not piece.ended.is_set() and _run_next(waiting):
+                pass
+            piece.ended.wait()
+            yield piece.found()
     finally:
-        for future in futures:
-            _left(future)
+        waiting.clear()
+        for helper in helpers:
+            helper.join()
 
 
-def _left(future: Future[Result]) -> None:
-    """Waits for work that is under way: none goes on where its caller has failed."""
-    if not future.cancel():
-        future.exception()
+class _Piece(Generic[Result]):
+    """Work, and what became of it."""
+
+    def __init__(self, work: Callable[[], Result]) -> None:
+        self.ended = threading.Event()
+        self._work = work
+        self._results: list[Result] = []
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Does it; what it raises is kept."""
+        try:
+            self._results.append(self._work())
+        except BaseException as error:
+            self._error = error
+        finally:
+            self.ended.set()
+
+    def result(self, helper: threading.Thread) -> Result:
+        """Waits for the helper that does it."""
+        helper.join()
+        return self.found()
+
+    def found(self) -> Result:
+        """The result, once it has ended."""
+        if self._error is not None:
+            raise self._error
+        return self._results[0]
 
 
-def _result(future: Future[Result], work: Callable[[], Result]) -> Result:
-    """Of the helper, or of this thread where no helper has begun: nobody waits for a busy one."""
-    return work() if future.cancel() else future.result()
+def _run_next(waiting: deque[_Piece[Result]]) -> bool:
+    try:
+        piece = waiting.popleft()
+    except IndexError:
+        return False
+    piece.run()
+    return True
 
 
-def _as_here(work: Callable[[], Result]) -> Callable[[], Result]:
-    """The work, under what this thread has set."""
+def _run_all(waiting: deque[_Piece[Result]]) -> None:
+    while _run_next(waiting):
+        pass
+
+
+def _helpers() -> Helpers | None:
+    found: Helpers | None = getattr(_local, "helpers", None)
+    return found
+
+
+def _started(work: Callable[[], None]) -> threading.Thread | None:
+    """A helper at work under what this thread has set; None where none is free, or can be."""
+    helpers = _helpers()
+    if helpers is None or not helpers.taken():
+        return None
+    thread = threading.Thread(target=_as_here(work, helpers), name="icm-help", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # too many threads, or the interpreter is ending
+        helpers.given_back()
+        return None
+    return thread
+
+
+def _as_here(work: Callable[[], None], helpers: Helpers) -> Callable[[], None]:
     threads = torch.get_num_threads()
     grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
     autocast, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
-    def worked() -> Result:
+    def worked() -> None:
+        torch.get_num_threads()  # a thread's first question undoes what was set before it
         torch.set_num_threads(threads)
-        with (
-            torch.set_grad_enabled(grad),
-            torch.inference_mode(inference),
-            torch.autocast("cpu", dtype, enabled=autocast),
-        ):
-            return work()
+        try:
+            with (
+                torch.inference_mode(inference),
+                torch.set_grad_enabled(grad),
+                torch.autocast("cpu", dtype, enabled=autocast),
+            ):
+                work()
+        finally:
+            helpers.given_back()
 
     return worked
-
-
-@cache
-def _helpers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, "icm-help")
-
-
-if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
-    os.register_at_fork(after_in_child=_helpers.cache_clear)

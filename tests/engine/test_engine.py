@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -296,7 +297,60 @@ def test_a_stop_lets_all_that_are_at_work_end(engine: Engine, several: SideBySid
     _until(lambda: len(several.begun) == 3)
     stop.set()
     several.open.release(20)
-    done = run.result(20)
-    assert done == sorted(done)
-    assert set(done) <= {"A0", "A1", "A2"}
+    assert run.result(20) == ["A0", "A1", "A2"]
     assert sorted(several.begun) == ["a0", "a1", "a2"]
+
+
+def test_a_stop_leaves_no_gap_in_what_was_finished(several: SideBySide) -> None:
+    """One is being written and two wait for the only writer, while the first is being computed."""
+    stop, gates = threading.Event(), {name: threading.Event() for name in _names("a", 6)}
+    writing = threading.Event()
+
+    def predict(group: Sequence[str]) -> Sequence[str]:
+        assert gates[group[0]].wait(20)
+        return group
+
+    def write(job: str) -> str:
+        writing.set()
+        assert gates["a5"].wait(20)
+        return job.upper()
+
+    stages = replace(several.stages(4), predict=predict, write=write)
+    with Engine(readers=2, writers=1, bound=1000) as engine:
+        run = _later(lambda: list(engine.run(stages, _names("a", 6)[:5], stop=stop.is_set)))
+        for name in ("a1", "a2", "a3"):
+            gates[name].set()
+        assert writing.wait(20)
+        _until(lambda: len(engine._unwritten) == 2)
+        stop.set()
+        gates["a0"].set()
+        _until(lambda: "a0" in [item.job for _, item in tuple(engine._unwritten)])
+        gates["a4"].set()
+        gates["a5"].set()
+        done = run.result(20)
+    assert done == [name.upper() for name in _names("a", len(done))]
+    assert "A0" in done
+
+
+def test_results_that_nobody_takes_hold_the_reading_back(engine: Engine) -> None:
+    read: list[str] = []
+
+    def reading(job: str) -> str:
+        read.append(job)
+        return job
+
+    stages: Stages[str, str, str, str] = Stages(
+        read=reading,
+        weight=lambda loaded: 400,
+        same_pass=lambda first, second: False,
+        most=lambda: 1,
+        predict=list,
+        write=str.upper,
+        parallel=4,
+        keeps=True,
+    )
+    run = engine.run(stages, _names("a", 40))
+    assert next(run) == "A0"
+    _until(lambda: engine._at_work == 0)
+    assert len(read) < 12
+    assert list(run) == [name.upper() for name in _names("a", 40)[1:]]

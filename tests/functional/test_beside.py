@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 
 import pytest
 import torch
 
-from icm.functional import beside
-from icm.functional.beside import begun, helped, mapped
+from icm.functional.beside import Helpers, begun, mapped
 
 pytestmark = pytest.mark.timeout(60)
 
 
-@pytest.fixture(autouse=True)
-def _three_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = ThreadPoolExecutor(3)
-    monkeypatch.setattr(beside, "_helpers", lambda: pool)
+def _here() -> threading.Thread:
+    return threading.current_thread()
 
 
-def test_nothing_begins_without_helpers() -> None:
-    done = []
-    with begun(lambda: done.append(threading.current_thread())):
-        pass
-    assert done == []
-    with begun(threading.current_thread) as result:
-        assert result() is threading.current_thread()
-    assert list(mapped(lambda _: threading.current_thread(), "ab")) == [
-        threading.current_thread(),
-        threading.current_thread(),
-    ]
+def _helpers_left() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "icm-help"]
+
+
+@pytest.mark.parametrize("most", [None, 1])
+def test_nothing_begins_without_helpers(most: int | None) -> None:
+    """None are lent, or the caller is the only one."""
+    with Helpers(most or 1).lent() if most else Helpers(0).lent():
+        with begun(_helpers_left) as result:
+            assert _helpers_left() == []
+            assert result() == []
+        with begun(_here) as result:
+            assert result() is _here()
+        assert list(mapped(lambda _: _here(), "ab")) == [_here(), _here()]
+    with begun(_here) as result:
+        assert result() is _here()
 
 
 def test_a_helper_works_while_the_caller_does() -> None:
     met = threading.Barrier(2)
-    with helped(True), begun(lambda: met.wait(20)) as result:
+    with Helpers(2).lent(), begun(lambda: met.wait(20)) as result:
         met.wait(20)  # which nobody passes alone
         assert result() in (0, 1)
+    assert _helpers_left() == []
 
 
 def test_pieces_are_done_at_the_same_time_and_come_in_order() -> None:
@@ -47,67 +50,103 @@ def test_pieces_are_done_at_the_same_time_and_come_in_order() -> None:
         met.wait(20)
         return number
 
-    with helped(True):
+    with Helpers(3).lent():
         assert list(mapped(piece, range(3))) == [0, 1, 2]
+        assert list(mapped(lambda number: number, range(100))) == list(range(100))
+    assert _helpers_left() == []
 
 
-def test_the_caller_does_what_no_helper_has_begun() -> None:
-    here, gate = threading.current_thread(), threading.Event()
-    busy = [beside._helpers().submit(gate.wait, 20) for _ in range(3)]
-    with helped(True):
-        with begun(threading.current_thread) as result:
-            assert result() is here
-        assert list(mapped(lambda _: threading.current_thread(), "ab")) == [here, here]
-    gate.set()
-    assert all(each.result(20) for each in busy)
+def test_no_more_are_at_work_than_there_are() -> None:
+    """Two callers on three threads have one helper between them."""
+    helpers, lock = Helpers(3), threading.Lock()
+    now = most = 0
+    met = threading.Barrier(2)
+
+    def piece(number: int) -> int:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.005)
+        with lock:
+            now -= 1
+        return number
+
+    def caller() -> None:
+        with helpers.lent():
+            met.wait(20)
+            assert list(mapped(piece, range(30))) == list(range(30))
+
+    callers = [threading.Thread(target=caller) for _ in range(2)]
+    for each in callers:
+        each.start()
+    for each in callers:
+        each.join(30)
+    assert most == 3
+    with helpers.lent():  # all are free again
+        assert len({id(thread) for thread in mapped(lambda _: _slow_here(), range(12))}) == 3
 
 
-def test_helpers_see_what_the_caller_has_set() -> None:
-    def state() -> tuple[object, ...]:
-        return (
-            torch.is_inference_mode_enabled(),
-            torch.is_grad_enabled(),
-            torch.is_autocast_enabled("cpu"),
-            torch.get_autocast_dtype("cpu"),
-            torch.get_num_threads(),
-        )
+def _slow_here() -> threading.Thread:
+    time.sleep(0.02)
+    return _here()
 
-    for grad in (True, False):
-        with helped(True), torch.set_grad_enabled(grad), torch.autocast("cpu", torch.float16):
-            here = state()
-            assert list(mapped(lambda _: state(), range(6))) == [here] * 6
-    with helped(True), torch.inference_mode(), begun(state) as result:
-        assert result() == state()
+
+def _state() -> tuple[object, ...]:
+    return (
+        torch.is_inference_mode_enabled(),
+        torch.is_grad_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_autocast_dtype("cpu"),
+        torch.get_num_threads(),
+    )
+
+
+@pytest.mark.parametrize("inference", [True, False])
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, None])
+def test_helpers_see_what_the_caller_has_set(
+    inference: bool, grad: bool, dtype: torch.dtype | None
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with (
+            torch.inference_mode(inference),
+            torch.set_grad_enabled(grad),
+            torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None),
+            Helpers(2).lent(),
+            begun(lambda: (_here(), _state())) as result,
+        ):
+            thread, found = result()
+            assert thread is not _here()
+            assert found == _state()
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_helpers_have_no_helpers() -> None:
-    """A helper that waited for another might wait for itself."""
-    going = threading.Event()
+    def work() -> bool:
+        with begun(_here) as inner:
+            return inner() is _here()
 
-    def work() -> tuple[threading.Thread, threading.Thread]:
-        going.set()
-        with begun(threading.current_thread) as inner:
-            return inner(), threading.current_thread()
-
-    with helped(True), begun(work) as result:
-        assert going.wait(20)
-        first, second = result()
-    assert first is second is not threading.current_thread()
+    with Helpers(8).lent(), begun(work) as result:
+        assert result()
 
 
 @pytest.mark.parametrize("where", ["work", "caller"])
 def test_nothing_goes_on_where_something_has_failed(where: str) -> None:
-    going, ended = threading.Event(), threading.Event()
+    helpers, going, ended = Helpers(2), threading.Event(), threading.Event()
 
     def work() -> None:
         going.set()
         if where == "work":
             raise ValueError("no good")
-        threading.Event().wait(0.2)
+        time.sleep(0.2)
         ended.set()
 
     with (
-        helped(True),
+        helpers.lent(),
         pytest.raises(ValueError, match="no good"),
         begun(work) as result,
     ):
@@ -116,16 +155,36 @@ def test_nothing_goes_on_where_something_has_failed(where: str) -> None:
             raise ValueError("no good")
         result()
     assert where == "work" or ended.is_set()
+    assert helpers.taken()
+    assert helpers.taken()
 
 
 def test_a_piece_that_fails_ends_the_rest() -> None:
+    done: list[int] = []
+
     def piece(number: int) -> int:
-        if number == 1:
+        if number == 3:
             raise ValueError("no good")
+        time.sleep(0.01)
+        done.append(number)
         return number
 
-    with helped(True):
-        results = mapped(piece, range(40))
-        assert next(results) == 0
-        with pytest.raises(ValueError, match="no good"):
-            list(results)
+    with Helpers(3).lent(), pytest.raises(ValueError, match="no good"):
+        list(mapped(piece, range(100)))
+    assert len(done) < 20
+    assert _helpers_left() == []
+
+
+def test_the_caller_does_the_work_where_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    helpers = Helpers(2)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with helpers.lent():
+        assert list(mapped(lambda _: _here(), "abc")) == [_here()] * 3
+        with begun(_here) as result:
+            assert result() is _here()
+        assert helpers.taken()

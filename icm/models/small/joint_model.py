@@ -20,7 +20,9 @@ class JointModel(MattingModel):
 
     def forward(self, image_b3hw: Tensor, examples: Sequence[Example], noise: Noise) -> Prediction:
         """Alpha and guidance of targets in [0, 1] whose sides are multiples of the stride."""
-        backbone = cast(JointBackbone, self.backbone)
+        backbone, network = cast(JointBackbone, self.backbone), cast(JointNetwork, self.network)
+        if network.diffusion_weight == 0:
+            return super().forward(image_b3hw, examples, noise)
         with begun(lambda: backbone.denoised(image_b3hw, noise)) as denoised:
             maps = backbone.encoder(image_b3hw)
-            return cast(JointNetwork, self.network).joined(image_b3hw, maps, denoised, examples)
+            return network.joined(image_b3hw, maps, denoised, examples)

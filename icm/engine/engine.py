@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
 
+from icm.device import MOST_SIDE_BY_SIDE
 from icm.engine.call import Call, stages_of
 from icm.engine.gate import Gate
 from icm.engine.line import Item, Line, Rotation, State
@@ -25,7 +26,6 @@ Result = TypeVar("Result")
 
 READERS = 2  # threads; a disk seldom gains from more
 AHEAD = 8  # items of one run that may be read before the device takes them
-_MOST_PASSES = 64  # side by side: more threads are never started
 _SLICE = 0.1  # seconds between two looks whether to stop
 
 
@@ -57,7 +57,7 @@ class Engine:
         self._closed = False
         self._reading = ThreadPoolExecutor(readers, "icm-read")
         self._device = ThreadPoolExecutor(1, "icm-device")  # for passes that have it to themselves
-        self._side_by_side = ThreadPoolExecutor(_MOST_PASSES, "icm-compute")
+        self._side_by_side = ThreadPoolExecutor(MOST_SIDE_BY_SIDE, "icm-compute")
         self._writing = ThreadPoolExecutor(writers, "icm-write")
 
     def __enter__(self) -> Engine:
@@ -227,7 +227,8 @@ class Engine:
     def _drop_unwritten(self, unwanted: Callable[[Line], bool]) -> None:
         kept: deque[tuple[Line, Item]] = deque()
         for line, item in self._unwritten:
-            if unwanted(line) and not item.kept:
+            finished = item.kept or item.number <= line.written  # so that there are no gaps
+            if unwanted(line) and (self._closed or not finished):
                 first = item.number if line.cut is None else line.cut
                 line.cut = min(first, item.number)
                 self._dropped(item)
@@ -263,6 +264,7 @@ class Engine:
                 self._writers -= 1
                 line, item = self._unwritten.popleft()
                 item.state = State.WRITING
+                line.written = max(line.written, item.number)
                 self._submit(self._writing, self._write, line, item)
         except RuntimeError:  # the interpreter is ending: its threads take nothing more
             self._closed = True

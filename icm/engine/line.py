@@ -68,6 +68,7 @@ class Line:
         unread: of them those whose reading has not begun.
         uncomputed: of them those that the device has not begun, in order.
         pause: while it gives true nothing further of it begins; quick.
+        written: the highest number that a thread has begun to write, -1 before.
         count: how many items it ever had.
         single: whether it leaves by itself, when the device is done with it.
         cut: number of the first of its items that was dropped before it was written; None where
@@ -84,6 +85,7 @@ class Line:
     unread: deque[Item] = field(default_factory=deque)
     uncomputed: deque[Item] = field(default_factory=deque)
     cut: int | None = None
+    written: int = -1
     count: int = 0
 
     @property

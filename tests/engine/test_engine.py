@@ -332,6 +332,29 @@ def test_a_stop_leaves_no_gap_in_what_was_finished(several: SideBySide) -> None:
     assert "A0" in done
 
 
+def test_a_closed_engine_drops_what_a_stop_would_have_finished(several: SideBySide) -> None:
+    writing, gate = threading.Event(), threading.Event()
+
+    def write(job: str) -> str:
+        writing.set()
+        assert gate.wait(20)
+        return job.upper()
+
+    stop = threading.Event()
+    stages = replace(several.stages(3), write=write)
+    engine = Engine(readers=2, writers=1)
+    run = _later(lambda: list(engine.run(stages, _names("a", 9), stop=stop.is_set)))
+    _until(lambda: len(several.begun) == 3)
+    stop.set()
+    several.open.release(3)
+    assert writing.wait(20)
+    _until(lambda: len(engine._unwritten) == 2)
+    engine.close(wait=False)
+    gate.set()
+    assert len(run.result(20)) <= 1
+    assert engine.ended(20)
+
+
 def test_results_that_nobody_takes_hold_the_reading_back(engine: Engine) -> None:
     read: list[str] = []
 

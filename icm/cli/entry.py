@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from icm.errors import IcmError
+from icm.memory import keep_freed_memory
 from icm.printable import visible
 from icm.version import __version__
 
@@ -53,6 +54,7 @@ def command() -> NoReturn:
 
     Interrupted, it does not wait for threads that are still at work, as Python's own exit would.
     """
+    keep_freed_memory()
     code = main()
     others = (thread for thread in threading.enumerate() if not thread.daemon)
     if code == _INTERRUPTED and any(thread is not threading.main_thread() for thread in others):

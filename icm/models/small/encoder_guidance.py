@@ -221,7 +221,7 @@ def _centred(mine_bnc: Tensor, theirs_bmc: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _products(mine_bnc: Tensor, theirs_bmc: Tensor) -> Tensor:
-    return einsum(mine_bnc, theirs_bmc, "b n c, b m c -> b n m").float()
+    return einsum(mine_bnc, theirs_bmc, "b n c, b m c -> b n m")
 
 
 def _nearest(
@@ -230,7 +230,7 @@ def _nearest(
     """Highest cosines of each of `MATCHED`.
 
     On a CPU some of the target's tokens at a time: the products of all take longer to allocate
-    than to compute.
+    than to compute. Under autocast the products stay in its format, in which the highest is exact.
 
     Yields:
         of each target token to the foreground's and to the background's tokens, b n, -1 where there
@@ -240,25 +240,26 @@ def _nearest(
     count = mine_bnc.shape[1]
     step = ROWS if mine_bnc.device.type == "cpu" else count
     penalties = [
-        torch.where(chosen_bm, 0.0, EXCLUDED) for chosen_bm in (foreground_bm, ~foreground_bm)
+        torch.where(chosen_bm, 0.0, EXCLUDED)[:, None]
+        for chosen_bm in (foreground_bm, ~foreground_bm)
     ]
     parts: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in MATCHED]
     for first in range(0, count, step):
         cosines = [
             _products(mine[:, first : first + step], theirs) for mine, theirs in kinds.values()
         ]
-        cosines.append(reduce(torch.add, cosines) / len(KINDS))
+        cosines.append(reduce(torch.add, [cosine.float() for cosine in cosines]) / len(KINDS))
         for part, cosine_bnm in zip(parts, cosines, strict=True):
             inside_bn, outside_bn = (
-                (cosine_bnm + penalty_bm[:, None]).amax(dim=-1) for penalty_bm in penalties
+                (cosine_bnm + penalty_b1m.to(cosine_bnm)).amax(dim=-1) for penalty_b1m in penalties
             )
             part.append((inside_bn, outside_bn, cosine_bnm.amax(dim=1)))
     for part in parts:
         inside, outside, back = zip(*part, strict=True)
         yield (
-            torch.cat(inside, dim=1).clamp_min(-1.0),
-            torch.cat(outside, dim=1).clamp_min(-1.0),
-            torch.stack(back).amax(dim=0),
+            torch.cat(inside, dim=1).float().clamp_min(-1.0),
+            torch.cat(outside, dim=1).float().clamp_min(-1.0),
+            torch.stack(back).amax(dim=0).float(),
         )
 
 

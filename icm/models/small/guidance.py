@@ -214,12 +214,14 @@ class FewShotCorrespondence(nn.Module):
         """Channels from the cosines of match tokens, b n each."""
         cosine_bnm = einsum(mine.match_bnc, theirs.match_bnc, "b n c, b m c -> b n m")
         sharp = {name: value.exp() for name, value in self.log_sharpness.items()}
-        foreground_bn = _soft_maximum(cosine_bnm * sharp["odds"], mask_bm)
-        background_bn = _soft_maximum(cosine_bnm * sharp["odds"], 1 - mask_bm)
+        foreground_bn, background_bn = _soft_maxima(
+            cosine_bnm * sharp["odds"], (mask_bm, 1 - mask_bm)
+        )
         prototype_bc = einsum(theirs.match_bnc, mask_bm, "b m c, b m -> b c")
         cosine_bn = einsum(mine.match_bnc, F.normalize(prototype_bc, dim=-1), "b n c, b c -> b n")
-        attention_bnm = (cosine_bnm * sharp["published"]).softmax(dim=1) * mask_bm[:, None]
-        share_bn = attention_bnm.sum(dim=-1) / mask_bm.sum(dim=-1, keepdim=True).clamp_min(1e-4)
+        _, power_bnm = _powers(cosine_bnm * sharp["published"], dim=1)
+        weight_bm = mask_bm / mask_bm.sum(dim=1, keepdim=True).clamp_min(1e-4)
+        share_bn = _weighted(power_bnm, [weight_bm / power_bnm.sum(dim=1)])[..., 0]
         return {
             "likeness": foreground_bn / sharp["odds"],
             "odds": foreground_bn - background_bn,
@@ -264,16 +266,33 @@ def colour_statistics(image_b3hw: Tensor, size: Sequence[int]) -> Tensor:
     )
 
 
-def _soft_maximum(logit_bnm: Tensor, weight_bm: Tensor) -> Tensor:
-    """Log of the weighted mean of exp over m: b n."""
-    log_weight_bm = (weight_bm + 1e-4).log()
-    total_b1 = torch.logsumexp(log_weight_bm, dim=-1, keepdim=True)
-    return torch.logsumexp(logit_bnm + log_weight_bm[:, None], dim=-1) - total_b1
+def _soft_maxima(logit_bnm: Tensor, weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """For weights b m in [0, 1], the log of the weighted mean of exp over m: b n each."""
+    floored = [weight_bm + 1e-4 for weight_bm in weights]
+    shares = [weight_bm / weight_bm.sum(dim=1, keepdim=True) for weight_bm in floored]
+    highest_bn1, power_bnm = _powers(logit_bnm, dim=2)
+    return (_weighted(power_bnm, shares).log() + highest_bn1).unbind(dim=-1)
 
 
 def _transfer(logit_bnm: Tensor, mask_bm: Tensor) -> Tensor:
     """The mask seen through attention over reference tokens, mapped to [-2, 2]: b n."""
-    return 4 * einsum(logit_bnm.softmax(dim=-1), mask_bm, "b n m, b m -> b n") - 2
+    _, power_bnm = _powers(logit_bnm, dim=2)
+    seen_bn, total_bn = _weighted(power_bnm, [mask_bm, torch.ones_like(mask_bm)]).unbind(dim=-1)
+    return 4 * seen_bn / total_bn - 2
+
+
+def _powers(logit_bnm: Tensor, *, dim: int) -> tuple[Tensor, Tensor]:
+    """The highest along a dimension, kept as 1, and exp of what is left of each; float32."""
+    highest = logit_bnm.detach().amax(dim=dim, keepdim=True).float()
+    return highest, torch.sub(logit_bnm, highest).exp_()
+
+
+def _weighted(power_bnm: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """Sums over m, one for each of the weights b m: b n k, in float32 whatever autocast says."""
+    with torch.autocast(power_bnm.device.type, enabled=False):
+        return einsum(
+            power_bnm, torch.stack(tuple(weights), dim=1).float(), "b n m, b k m -> b n k"
+        )
 
 
 def _propagate(guidance_bchw: Tensor, attention_bhwn: Tensor) -> Tensor:

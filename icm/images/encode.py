@@ -24,6 +24,7 @@ def write_picture(
     bits: Literal[8, 16] = 8,
     quality: int = 90,
     profile: bytes | None = None,
+    alpha: NDArray[Any] | None = None,
 ) -> None:
     """Writes a map, colours or colours with straight alpha.
 
@@ -34,6 +35,7 @@ def write_picture(
         quality: 1 to 100, of the colours of WebP and JPEG; a WebP of 100 is lossless, and its maps
             and alpha are at any quality.
         profile: an ICC profile to embed; None leaves the colours to be read as sRGB.
+        alpha: straight alpha of colours h w 3 in [0, 1], h w; spares the caller a joined copy.
 
     Raises:
         InputError: the picture is larger than the format allows.
@@ -41,12 +43,13 @@ def write_picture(
     """
     name = _FORMATS.get(Path(path).suffix)
     if name is None:
-        write_png(path, array, bits, profile)
+        write_png(path, array, bits, profile, alpha=alpha)
         return
     most = _MOST_SIDE[name]
     if max(array.shape[:2]) > most:
         raise InputError(f"a {name} has at most {most} pixels a side: choose PNG")
-    levels = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+    planes = [array] if alpha is None else [array, alpha]
+    levels = [np.rint(np.clip(plane, 0, 1) * 255).astype(np.uint8) for plane in planes]
     options: dict[str, Any] = {"quality": quality}
     if name == "WEBP":
         lossless = quality == 100 or array.ndim == 2
@@ -56,4 +59,6 @@ def write_picture(
     if profile is not None:
         options["icc_profile"] = profile
     with written_aside(path) as file:
-        Image.fromarray(levels).save(file, name, **options)
+        Image.fromarray(levels[0] if alpha is None else np.dstack(levels)).save(
+            file, name, **options
+        )

@@ -36,11 +36,11 @@ class Matte:
         picture: the target.
         alpha: float32 h w in [0, 1].
         guidance: map of where the reference's object is, in [0, 1], at the network's size.
-        trimap: 0 background, 0.5 unknown, 1 foreground; any size, of the whole picture.
         confidence: how likely the object is in the picture, in [0, 1], not how good the matte is.
         present: whether the confidence reaches the model's threshold (`finish.present_threshold`).
         known_foreground: the object's own colours, float32 h w 3 in [0, 1]; None: `foreground`
             estimates them.
+        known_trimap: as `trimap`, of the whole picture at any size; None: made from alpha.
         skipped: whether the object is too unlikely to be there for anything to be written, as was
             asked for (`absent="skip"`); alpha is then all zero.
     """
@@ -48,10 +48,10 @@ class Matte:
     picture: Picture
     alpha: NDArray[np.float32]
     guidance: NDArray[np.float32]
-    trimap: NDArray[np.float32]
     confidence: float
     present: bool
     known_foreground: NDArray[np.float32] | None = None
+    known_trimap: NDArray[np.float32] | None = None
     skipped: bool = False
 
     @property
@@ -74,6 +74,16 @@ class Matte:
             return self.known_foreground
         return estimate_foreground(self.picture.rgb, self.alpha)
 
+    @cached_property
+    def trimap(self) -> NDArray[np.float32]:
+        """0 background, 0.5 unknown, 1 foreground; of the whole picture, not always at its size.
+
+        Made when first asked for.
+        """
+        if self.known_trimap is not None:
+            return self.known_trimap
+        return trimap_from_alpha(self.alpha)
+
     @property
     def _estimated(self) -> NDArray[np.float32] | None:
         """The foreground, where it is known already."""
@@ -84,7 +94,7 @@ class Matte:
 
     def cutout(self) -> Image.Image:
         """The object alone: RGBA, straight alpha, with the target's colour profile."""
-        return as_image(self._rgba(), self.profile)
+        return as_image(np.dstack([self.foreground, self.alpha]), self.profile)
 
     def over(self, background: Background) -> Image.Image:
         """The object on another background: RGB, with the target's colour profile.
@@ -125,8 +135,9 @@ class Matte:
         colours = self._estimated
         if colours is not None:
             colours = recoloured(self.picture.rgb, alpha, colours, found.changed)
-        trimap = trimap_from_alpha(alpha)
-        return replace(self, alpha=alpha, trimap=trimap, known_foreground=colours, skipped=False)
+        return replace(
+            self, alpha=alpha, known_foreground=colours, known_trimap=None, skipped=False
+        )
 
     def adjusted(self, adjustment: Adjustment) -> Matte:
         """The matte with some of its pieces, another edge, or other colours; no network is needed.
@@ -143,7 +154,7 @@ class Matte:
         if reach > COLOURED:
             colours = estimate_foreground(self.picture.rgb, alpha)
         colours = partly_coloured(self.picture.rgb, alpha, colours, adjustment.foreground)
-        return replace(self, alpha=alpha, trimap=trimap_from_alpha(alpha), known_foreground=colours)
+        return replace(self, alpha=alpha, known_foreground=colours, known_trimap=None)
 
     def save(
         self,
@@ -192,15 +203,17 @@ class Matte:
             path = output_path(folder, stem, kind, FORMATS[format])
             profile = self.profile if kind in ("cutout", "composite") else None
             content = self._content(kind, background)
-            write_picture(path, content, bits=bits, quality=quality, profile=profile)
+            alpha = self.alpha if kind == "cutout" else None
+            write_picture(path, content, bits=bits, quality=quality, profile=profile, alpha=alpha)
             paths.append(path)
         return paths
 
     def _content(self, kind: str, background: Background) -> NDArray[np.float32]:
+        """What is written, of a cut-out without its alpha."""
         if kind == "alpha":
             return self.alpha
         if kind == "cutout":
-            return self._rgba()
+            return self.foreground
         if kind == "composite":
             return self._composite(background)
         if kind == "guidance":
@@ -209,9 +222,6 @@ class Matte:
         return np.asarray(
             cv2.resize(self.trimap, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
         )
-
-    def _rgba(self) -> NDArray[np.float32]:
-        return np.dstack([self.foreground, self.alpha])
 
     def _composite(self, background: Background) -> NDArray[np.float32]:
         return composite(self._cutout(), background)

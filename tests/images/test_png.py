@@ -41,6 +41,14 @@ def test_sixteen_bits_are_rounded(tmp_path, channels):
     np.testing.assert_array_equal(found, np.rint(array * np.float32(top)))
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_alpha_beside_the_colours_gives_the_same_file(tmp_path, bits):
+    array, _ = samples(4, bits)
+    write_png(tmp_path / "joined.png", array, bits)
+    write_png(tmp_path / "apart.png", array[..., :3], bits, alpha=array[..., 3])
+    assert (tmp_path / "apart.png").read_bytes() == (tmp_path / "joined.png").read_bytes()
+
+
 def test_rounded_not_truncated(tmp_path):
     write_png(tmp_path / "a.png", np.array([[0.4990, 0.0019, 0.0021, 0.9981]]))
     assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[127, 0, 1, 255]]

@@ -48,7 +48,7 @@ def policed(matte: Matte, target: Target, absent: Absent) -> Matte:
     if matte.present or target.overruled or absent == "keep":
         return matte
     nothing = np.zeros_like(matte.alpha)
-    return replace(matte, alpha=nothing, trimap=nothing, skipped=absent == "skip")
+    return replace(matte, alpha=nothing, known_trimap=None, skipped=absent == "skip")
 
 
 def judge(target: Target, matte: Matte, basis: str) -> None:

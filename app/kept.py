@@ -61,7 +61,7 @@ def kept_matte(picture: Path, name: str, *, confidence: float, present: bool) ->
         target = read_image(picture)
     except (OSError, ValueError, KeyError) as error:
         raise InputError("this result is no longer here: reload the page") from error
-    return Matte(target, alpha, guidance, alpha, confidence, present, known_foreground=known)
+    return Matte(target, alpha, guidance, confidence, present, known_foreground=known)
 
 
 def save_alpha(path: Path, matte: Matte) -> None:

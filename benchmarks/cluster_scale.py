@@ -87,7 +87,7 @@ class Nothing:
     def finish(self, picture: Picture, computed: Computed, absent: Absent | None = None) -> Matte:
         """A matte that is not saved."""
         alpha = np.zeros(picture.size, np.float32)
-        return Matte(picture, alpha, alpha, alpha, 0.0, False, picture.rgb, skipped=True)
+        return Matte(picture, alpha, alpha, 0.0, False, picture.rgb, skipped=True)
 
 
 def load_nothing(config: ModelConfig, device: str) -> Nothing:

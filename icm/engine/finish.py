@@ -13,7 +13,6 @@ from icm.errors import InputError
 from icm.finishing import (
     closed_form_alpha,
     full_resolution_alpha,
-    trimap_from_alpha,
     trimap_from_guidance,
 )
 from icm.images import Picture, resize
@@ -55,14 +54,14 @@ def finished(
         alpha, trimap = _full_alpha(picture, computed, config, full_size, present=present)
     else:
         alpha = np.zeros(picture.size, np.float32)
-        trimap = np.zeros(picture.size, np.float32)
+        trimap = None
     if picture.alpha is not None:
         alpha = alpha * picture.alpha
     return Matte(
         picture=picture,
         alpha=alpha,
         guidance=guidance,
-        trimap=trimap,
+        known_trimap=trimap,
         confidence=float(prediction.confidence_b[0]),
         present=present,
         skipped=not present and (absent or config.absent) == "skip",
@@ -89,8 +88,8 @@ def _full_alpha(
     full_size: FullSize,
     *,
     present: bool,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Alpha and trimap."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Alpha, and the trimap that it was made from."""
     prediction = computed.prediction
     if config.method == "closed_form":
         trimap = trimap_from_guidance(prediction.guidance_b1hw[0, 0].numpy(), picture.size)
@@ -106,4 +105,4 @@ def _full_alpha(
         alpha = enlarged_alpha(computed.refined, picture)
     else:
         alpha = full_size(picture, prediction.alpha_b1hw[0, 0].numpy())
-    return alpha, trimap_from_alpha(alpha)
+    return alpha, None

@@ -80,7 +80,7 @@ def trimmed(matte: Matte, box: Box, *, coloured: bool = True) -> Matte:
         picture=replace(picture, rgb=picture.rgb[part], alpha=alpha),
         alpha=matte.alpha[part],
         guidance=resize(matte.guidance, picture.size)[part],
-        trimap=np.asarray(whole_trimap)[part],
+        known_trimap=np.asarray(whole_trimap)[part],
         known_foreground=matte.foreground[part] if coloured else None,
     )
     beyond = (max(0, -top), max(0, bottom - height)), (max(0, -left), max(0, right - width))
@@ -115,7 +115,7 @@ def _scaled(matte: Matte, size: tuple[int, int]) -> Matte:
         picture=replace(picture, rgb=resize(picture.rgb, size), alpha=own),
         alpha=alpha,
         guidance=resize(matte.guidance, size),
-        trimap=np.asarray(trimap),
+        known_trimap=np.asarray(trimap),
         known_foreground=colours,
     )
 
@@ -138,6 +138,6 @@ def _padded(matte: Matte, beyond: tuple[tuple[int, int], tuple[int, int]]) -> Ma
         picture=replace(picture, rgb=coloured(picture.rgb), alpha=own),
         alpha=grown(matte.alpha),
         guidance=grown(matte.guidance),
-        trimap=grown(matte.trimap),
+        known_trimap=None if matte.known_trimap is None else grown(matte.known_trimap),
         known_foreground=None if colours is None else coloured(colours),
     )

@@ -65,7 +65,6 @@ class FakeMatting:
             picture=picture,
             alpha=alpha,
             guidance=alpha,
-            trimap=alpha,
             confidence=0.9 if present else 0.1,
             present=present,
             skipped=not present and absent == "skip",

@@ -20,7 +20,6 @@ def _matte() -> Matte:
         picture=Picture(draw.random((HEIGHT, WIDTH, 3), np.float32)),
         alpha=alpha,
         guidance=alpha[::4, ::4].copy(),
-        trimap=alpha,
         confidence=0.9,
         present=True,
     )
@@ -61,7 +60,7 @@ def test_touching_objects_are_told_apart() -> None:
     matte = _matte()
     bridge = np.zeros((HEIGHT, WIDTH), np.float32)
     bridge[58:62, 95:145] = 0.2  # a soft shadow that both cast
-    joined = Matte(matte.picture, np.maximum(matte.alpha, bridge), bridge, bridge, 0.9, True)
+    joined = Matte(matte.picture, np.maximum(matte.alpha, bridge), bridge, 0.9, True)
     found = joined.adjusted(Adjustment(objects="largest")).alpha
     assert found[60, 30] == 1
     assert found[60, 160] == 0
@@ -120,9 +119,7 @@ def test_an_edge_that_moves_far_gets_colours_of_its_own() -> None:
 
 def test_nothing_visible_stays_nothing() -> None:
     matte = _matte()
-    empty = Matte(
-        matte.picture, np.zeros_like(matte.alpha), matte.guidance, matte.trimap, 0.1, False
-    )
+    empty = Matte(matte.picture, np.zeros_like(matte.alpha), matte.guidance, 0.1, False)
     found = empty.adjusted(Adjustment(edge_shift=5, feather=5, fill_holes=1, objects="largest"))
     assert not found.alpha.any()
 

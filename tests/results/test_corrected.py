@@ -34,7 +34,6 @@ def _matte(rgb: np.ndarray, inside: np.ndarray) -> Matte:
         picture=Picture(rgb),
         alpha=alpha,
         guidance=resize(alpha, (HEIGHT // 8, WIDTH // 8)),
-        trimap=alpha,
         confidence=0.9,
         present=True,
     )
@@ -145,7 +144,7 @@ def test_nothing_is_kept_where_the_target_itself_is_transparent() -> None:
     rgb, body, limb = _scene()
     matte = _matte(rgb, body)
     holed = np.where(limb, np.float32(0.25), np.float32(1))
-    matte = Matte(Picture(rgb, alpha=holed), matte.alpha, matte.guidance, matte.trimap, 0.9, True)
+    matte = Matte(Picture(rgb, alpha=holed), matte.alpha, matte.guidance, 0.9, True)
     found = matte.corrected([_line((130, 115), (185, 115), keep=True)])
     assert found.alpha[115, 160] == pytest.approx(0.25, abs=0.01)
 

@@ -26,7 +26,7 @@ def _matte(*, empty: bool = False) -> Matte:
         alpha[5:20, 8:25] = 1
         alpha[5, 8:25] = 0.5
     rgb = np.random.default_rng(0).random((40, 30, 3), np.float32)
-    return Matte(Picture(rgb), alpha, alpha, alpha, 0.9, True, known_foreground=rgb)
+    return Matte(Picture(rgb), alpha, alpha, 0.9, True, known_foreground=rgb)
 
 
 def _written(folder: Path, matte: Matte | None = None, **choices: object) -> list[Path]:
@@ -107,7 +107,7 @@ def test_a_small_canvas_shrinks_the_object_and_its_colours_stay(tmp_path: Path) 
     matte = _matte()
     rgb = np.zeros_like(matte.picture.rgb)
     rgb[5:20, 8:25] = 1  # white on black: none of the black may come in
-    matte = Matte(Picture(rgb), matte.alpha, matte.alpha, matte.alpha, 0.9, True, rgb)
+    matte = Matte(Picture(rgb), matte.alpha, matte.alpha, 0.9, True, rgb)
     (path,) = _written(tmp_path, matte, kinds=("cutout",), canvas=(12, 30), margin=2)
     found = _pixels(path)
     assert found.shape == (30, 12, 4)
@@ -162,6 +162,6 @@ def test_a_matte_itself_refuses_a_transparent_jpeg(tmp_path: Path) -> None:
 
 def test_a_picture_too_large_for_webp_is_refused(tmp_path: Path) -> None:
     long = np.ones((1, 16384), np.float32)
-    matte = Matte(Picture(np.dstack([long] * 3)), long, long, long, 0.9, True)
+    matte = Matte(Picture(np.dstack([long] * 3)), long, long, 0.9, True)
     with pytest.raises(InputError, match="at most 16383 pixels"):
         _written(tmp_path, matte, kinds=("alpha",), format="webp")

@@ -18,7 +18,7 @@ def _matte(alpha: NDArray[np.float32]) -> Matte:
         picture=Picture(rgb, alpha=draw.random(alpha.shape, np.float32)),
         alpha=alpha,
         guidance=draw.random((7, 5), np.float32),
-        trimap=np.round(draw.random((20, 15), np.float32) * 2) / np.float32(2),
+        known_trimap=np.round(draw.random((20, 15), np.float32) * 2) / np.float32(2),
         confidence=0.9,
         present=True,
     )

@@ -29,7 +29,7 @@ def made(profile=None, alpha=None, known=True):
         picture=Picture(image, profile=profile, name="in/cat.jpg"),
         alpha=alpha,
         guidance=np.eye(5, dtype=np.float32),
-        trimap=np.array([[0, 0.5], [0.5, 1]], np.float32),
+        known_trimap=np.array([[0, 0.5], [0.5, 1]], np.float32),
         confidence=0.9,
         present=True,
         known_foreground=np.broadcast_to(COLOUR, image.shape).copy() if known else None,
@@ -53,6 +53,16 @@ def test_the_foreground_is_estimated_once_and_only_when_used(tmp_path, monkeypat
     assert calls[0][0] is matte.picture.rgb
     assert calls[0][1] is matte.alpha
     assert matte.name == "in/cat.jpg"
+
+
+def test_the_trimap_is_made_only_when_used(monkeypatch):
+    calls = []
+    monkeypatch.setattr("icm.results.matte.trimap_from_alpha", lambda a: calls.append(a) or a)
+    matte = replace(made(), known_trimap=None)
+    assert calls == []
+    assert matte.trimap is matte.trimap is matte.alpha
+    assert len(calls) == 1
+    assert made().trimap.shape == (2, 2) and len(calls) == 1
 
 
 def test_a_cutout_has_straight_alpha_and_the_foreground_s_colours():

@@ -42,7 +42,7 @@ def drawn_scene(rng: Generator) -> tuple[Matte, Map]:
     image = np.clip(_blurred(image, blur) + noise, 0, 1).astype(np.float32)
     alpha, true = (_blurred(each.astype(np.float32), blur) for each in (alpha, true))
     small = resize(alpha, (max(1, size[0] // GUIDED), max(1, size[1] // GUIDED)))
-    return Matte(Picture(image), alpha, small, alpha, 1.0, True), true
+    return Matte(Picture(image), alpha, small, 1.0, True), true
 
 
 def _shape(size: tuple[int, int], rng: Generator) -> NDArray[np.bool_]:

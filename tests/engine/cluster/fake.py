@@ -53,7 +53,7 @@ class FakeModel:
         note(picture.name)
         nothing = np.zeros((4, 4), np.float32)
         alpha = picture.rgb.mean(axis=2)
-        return Matte(picture, alpha, nothing, nothing, 1.0, True, picture.rgb)
+        return Matte(picture, alpha, nothing, 1.0, True, picture.rgb)
 
 
 def note(name: str) -> None:

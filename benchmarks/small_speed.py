@@ -3,8 +3,9 @@
     python benchmarks/small_speed.py --tree before=../earlier --tree after=. -o FILE.json
     python benchmarks/small_speed.py --tree torch=. --tree openvino=.,engine=openvino -o FILE.json
 
-File to files (alpha and cut-out), reference kept, model warm: an object that is small in the
-picture and one that fills it (the photographs of `icm demo`); and the first matte of a new process.
+File to files (alpha and cut-out), reference kept, model warm: an object with hard edges, one whose
+soft edges fill the picture (photographs of `icm demo`), and the former so small that the network
+takes its second pass; and the first matte of a new process.
 Checkouts, or settings of one, take turns, each in a process of its own; medians, least and most of
 several runs. Processor seconds add up all cores and hardly depend on what else runs; seconds on the
 clock mean something on a quiet machine.
@@ -39,7 +40,12 @@ class Tree(NamedTuple):
     settings: tuple[str, ...]
 
 
-TARGETS = {"small object": "cheetah1.jpg", "fills the picture": "lion.jpg"}
+TARGETS = {  # and which share of the megapixel's sides the photograph takes
+    "hard edges": ("cheetah1.jpg", 1.0),
+    "fills the picture": ("lion.jpg", 1.0),
+    "small, with a second pass": ("cheetah1.jpg", 0.4),
+}
+FIRST = "cheetah1.jpg"  # of a new process
 WORKER = """
 import sys, tempfile, time
 import cv2, numpy as np
@@ -49,14 +55,19 @@ model = icm.load("small", device="cpu", overrides=[x for x in sys.argv[1].split(
 reference = model.reference(sys.argv[2], sys.argv[3])
 out = tempfile.mkdtemp()
 
-def encoded(path):
+def encoded(target):
+    path, _, share = target.rpartition("@")
     picture = read_image(path)
     scale = (1e6 / (picture.size[0] * picture.size[1])) ** 0.5
-    size = round(picture.size[0] * scale), round(picture.size[1] * scale)
+    full = [round(side * scale) for side in picture.size]
+    size = tuple(round(side * float(share)) for side in full)
     bgr = np.rint(picture.at(size)[..., ::-1] * 255).astype(np.uint8)
+    top, left = ((whole - side) // 2 for whole, side in zip(full, size))
+    bottom, right = full[0] - size[0] - top, full[1] - size[1] - left
+    bgr = cv2.copyMakeBorder(bgr, top, bottom, left, right, cv2.BORDER_REPLICATE)
     return cv2.imencode(".jpg", bgr)[1].tobytes()
 
-targets = {path: encoded(path) for path in sys.argv[4:]}
+targets = {target: encoded(target) for target in sys.argv[4:]}
 for line in sys.stdin:
     target = targets[line.strip()]
     moments = [(time.perf_counter(), time.process_time())]
@@ -106,7 +117,7 @@ def _tree(value: str) -> Tree:
 
 def _warm(trees: dict[str, Tree], runs: int) -> dict[str, dict[str, object]]:
     """Statistics of each target and stage, by tree."""
-    paths = {name: str(photograph(file)) for name, file in TARGETS.items()}
+    paths = {name: f"{photograph(file)}@{share}" for name, (file, share) in TARGETS.items()}
     words = [str(photograph(REFERENCE)), str(MASK), *paths.values()]
     workers = {
         name: subprocess.Popen(
@@ -156,7 +167,7 @@ def _stages(answers: Sequence[Sequence[float]]) -> dict[str, object]:
 def _cold(trees: dict[str, Tree], runs: int) -> dict[str, object]:
     """Statistics of `icm matte` on one photograph, by tree."""
     rows: dict[str, list[tuple[float, float]]] = {name: [] for name in trees}
-    target = str(photograph(TARGETS["small object"]))
+    target = str(photograph(FIRST))
     read_image(target)  # into the system's cache
     words = ["matte", target, "--reference", str(photograph(REFERENCE)), "--mask", str(MASK)]
     for turn, (name, tree) in enumerate(list(trees.items()) * (runs + 1)):

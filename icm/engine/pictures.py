@@ -11,11 +11,11 @@ from typing import Any, Generic, TypeVar
 
 from icm.config.results import Absent
 from icm.engine.contract import LoadedModel
-from icm.engine.memory import Freed
 from icm.engine.passes import Passes
 from icm.engine.stages import Final, Stages
 from icm.errors import IcmError
 from icm.images import Picture
+from icm.memory import Freed
 from icm.results import Computed, Matte, Reference
 
 Job = TypeVar("Job")

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icm.engine import Stop, memory, run_folder
+from icm import memory
+from icm.engine import Stop, run_folder
 from tests.engine.conftest import Followed, Requests
 
 BLOCK = 100_000  # bytes; the C library takes larger ones straight from the system

@@ -29,6 +29,11 @@ class Gate:
         self._outside.add(self._issued)
         return self._issued
 
+    def give_back(self, ticket: int) -> None:
+        """Nobody comes with it; the lock is held."""
+        self._outside.discard(ticket)
+        self._changed.notify_all()
+
     def enter(self, ticket: int, weight: int, given_up: Callable[[], bool]) -> None:
         """Waits for its turn and for room, or until it is given up; the lock is held."""
         self._changed.wait_for(lambda: given_up() or self._may_enter(ticket, weight))

@@ -100,7 +100,8 @@ class Engine:
             ordered: whether outcomes come in the order of the jobs, or each as soon as it is there.
             stop: once it gives true nothing further begins: what is on the device or being written
                 is finished, what waits for either is dropped. Quick; called by several threads.
-            pause: while it gives true nothing further begins, and nothing is dropped; as `stop`.
+            pause: while it gives true nothing further begins, and nothing is dropped; what was read
+                ahead is let go, so that others have room, and read again. As `stop`.
 
         Raises:
             DeviceError: a thread that is needed cannot be started; other runs go on.
@@ -271,6 +272,9 @@ class Engine:
         """Gives idle threads what is ready; the lock is held."""
         if self._closed:
             return
+        for line in self._rotation:
+            if line.pause() and (freed := line.put_back()):
+                self._gate.leave(freed)
         while self._readers and (found := self._next_unread()) is not None:
             line, item = found
             ticket = self._gate.ticket()
@@ -353,18 +357,22 @@ class Engine:
         except BaseException as raised:
             error = raised
         with self._dispatching():
-            self._gate.enter(ticket, weight, lambda: self._closed or item.state is State.DROPPED)
+            entered = self._gate.enter(ticket, weight, lambda: self._given_up(line, item))
             self._readers += 1
             self._at_work -= 1
             if item.state is State.DROPPED:
-                self._gate.leave(weight)
+                self._gate.leave(weight if entered else 0)
+            elif error is not None or isinstance(loaded, Final):
+                self._ended(item, getattr(loaded, "outcome", None), error)
+            elif entered:
+                item.state, item.value, item.weight, item.size = State.READ, loaded, weight, weight
             else:
-                item.weight = item.size = weight
-                if error is not None or isinstance(loaded, Final):
-                    self._ended(item, getattr(loaded, "outcome", None), error)
-                else:
-                    item.state, item.value = State.READ, loaded
+                line.unread_again(item)
             line.skip()
+
+    def _given_up(self, line: Line, item: Item) -> bool:
+        """Whether what was read is not wanted, or not now."""
+        return item.state is State.DROPPED or (line.pause() and line.is_last_read(item))
 
     def _compute(self, line: Line, group: list[Item]) -> None:
         results: list[Any] = [Final(None)] * len(group)

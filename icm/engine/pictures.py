@@ -32,7 +32,8 @@ class Steps(Generic[Job, Outcome]):
     fails its own picture alone.
 
     Attributes:
-        read: decodes the target; called by several threads. A `Final` where nothing is to be done.
+        read: decodes the target; called by several threads, and once more after a pause. A `Final`
+            where nothing is to be done.
         reference: of a job; called by the threads that compute.
         write: takes the matte, and how long reading, the device and finishing took; called by
             several threads.

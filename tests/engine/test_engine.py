@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import subprocess
 import sys
 import threading
@@ -148,6 +150,41 @@ def test_a_paused_run_begins_nothing_and_goes_on(engine: Engine, device: Device)
     assert device.done == seen
     paused.clear()
     assert list(run) == [name.upper() for name in _names("a", 30)[1:]]
+
+
+def test_what_a_paused_run_has_read_ahead_leaves_room_for_others(
+    engine: Engine, device: Device
+) -> None:
+    """Both readers hold pictures for which there is no room until the paused one goes on."""
+    paused = threading.Event()
+    stages = replace(device.stages(), weight=lambda loaded: 600)
+    away = _later(lambda: list(engine.run(stages, _names("a", 9), client="a", pause=paused.is_set)))
+    assert device.busy.wait(20)
+    _until(lambda: "a2" in device.read)
+    paused.set()
+    here = _later(lambda: list(engine.run(stages, _names("b", 9), client="b")))
+    device.open.set()
+    assert here.result(20) == [name.upper() for name in _names("b", 9)]
+    assert [name for name in device.done if name[0] == "a"] == ["a0"]
+    paused.clear()
+    assert away.result(20) == [name.upper() for name in _names("a", 9)]
+
+
+@pytest.mark.parametrize("bound", [1, 7, 1000])
+def test_pauses_that_come_and_go_lose_nothing(device: Device, bound: int) -> None:
+    """Whatever has been read, and wherever it waits, when a pause begins or ends."""
+    pauses = itertools.chain(
+        random.Random(bound).choices((True, False), k=1000), itertools.repeat(False)
+    )
+    device.open.set()
+    weights = {name: 1 + number % 5 for number, name in enumerate(_names("a", 60))}
+    stages = replace(device.stages(most=3), weight=weights.__getitem__)
+    with Engine(readers=3, writers=2, bound=bound) as engine:
+        run = engine.run(stages, list(weights), pause=lambda: next(pauses))
+        done = _later(lambda: list(run)).result(50)
+    assert done == [name.upper() for name in weights]
+    assert device.done == list(weights)
+    assert engine._gate._inside == 0
 
 
 def test_what_is_left_is_dropped_before_it_is_dispatched(engine: Engine, device: Device) -> None:

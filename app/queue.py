@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import Future, InvalidStateError
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Generic, TypeVar
 
 from icm import Absent, Call, Engine, InputError, Matting, Pictures, Steps
@@ -197,7 +197,16 @@ class Device:
             self._check_room(ticket.client)
             self._tickets.append(ticket)
             ticket._call = self.engine.submit(work, client=ticket.turn)
+        ticket._call.future.add_done_callback(lambda call: self._given_up(ticket, call))
         return ticket
+
+    def _given_up(self, ticket: Ticket[Any], call: Future[Any]) -> None:
+        """Tells who waits where no thread could be started, for the work or for what follows."""
+        error = None if call.cancelled() else call.exception()
+        if error is not None:
+            self._leave(ticket)
+            with suppress(InvalidStateError):  # it was withdrawn meanwhile
+                ticket.future.set_exception(error)
 
     def _check_room(self, client: str) -> None:
         if self._closed:

@@ -6,6 +6,7 @@ import functools
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def start(
         for target in chosen:
             target.state, target.reason = "waiting", ""
         visitor.changed()
+        progress.ticket.future.add_done_callback(run.resolved)
 
 
 def stop(visitor: Visitor, device: Device) -> None:
@@ -181,6 +183,12 @@ class _Run:
                 visitor.changed()
             self._say("done" if progress.done == progress.total else "stopped")
         except Exception as error:
+            self._fail(error)
+
+    def resolved(self, future: Future[None]) -> None:
+        """Fails where no thread could be started for it; all else it has told by itself."""
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, Exception):
             self._fail(error)
 
     def _read(self, target: Target) -> Picture | Final[None]:

@@ -29,3 +29,7 @@ class DeviceMemoryError(DeviceError):
 
 class OutputError(IcmError):
     """A result cannot be written where it was asked for."""
+
+
+class BrokenOffError(IcmError):
+    """A run could not go on after it had begun."""

@@ -40,8 +40,9 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         help="alpha mattes and cut-outs of whole folders",
         description="Mattes the pictures of a folder and its sub-folders. A second run does only "
         "what is missing or has changed. Exit code 0: all done; 1: some targets failed, each named "
-        "at the end and in OUT/icm-batch.jsonl; 2: the call was wrong, nothing was done; 130: "
-        "stopped by a signal before all was done, whatever failed until then.",
+        "at the end and in OUT/icm-batch.jsonl, or the run broke off; 2: the call was wrong, "
+        "nothing was done; 130: stopped by a signal before all was done, whatever failed until "
+        "then.",
     )
     parser.add_argument(
         "folder",

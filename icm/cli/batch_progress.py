@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from icm.cli.progress import Progress
+from icm.errors import BrokenOffError, IcmError
 from icm.printable import visible
 
 if TYPE_CHECKING:
@@ -25,8 +27,20 @@ class Shown:
     def __enter__(self) -> Shown:
         return self
 
-    def __exit__(self, *details: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Ends what is shown.
+
+        Raises:
+            BrokenOffError: in the place of an error that came after the run had begun.
+        """
         self._stack.close()
+        if self._progress is not None and isinstance(error, IcmError):
+            raise BrokenOffError(str(error)) from error
 
     def begin(self, total: int | None) -> None:
         """The run has so many jobs."""

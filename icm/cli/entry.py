@@ -13,7 +13,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import NoReturn
 
-from icm.errors import IcmError
+from icm.errors import BrokenOffError, IcmError
 from icm.memory import keep_freed_memory
 from icm.printable import visible
 from icm.version import __version__
@@ -36,6 +36,7 @@ VERBS = (
 They are imported for every call, so what is heavy (torch) they import inside `run`.
 """
 
+_FAILED = 1
 _WRONG_CALL = 2
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -72,8 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `icm`; None takes them from the process.
 
     Returns:
-        0 all done; 1 some targets failed, each named, the rest done; 2 the call was wrong and
-        nothing was done; 130 interrupted.
+        0 all done; 1 some targets failed, each named, the rest done, or a batch broke off; 2 the
+        call was wrong and nothing was done; 130 interrupted.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_Visible("icm: %(message)s"))
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except IcmError as error:
         print(visible(f"icm {arguments.verb}: {error}"), file=sys.stderr)
-        return _WRONG_CALL
+        return _FAILED if isinstance(error, BrokenOffError) else _WRONG_CALL
     except KeyboardInterrupt:
         print(f"\nicm {arguments.verb}: interrupted", file=sys.stderr)
         return _INTERRUPTED

@@ -59,6 +59,12 @@ def stages_of(work: Callable[[], Result], future: Future[Result]) -> Stages[Any,
     )
 
 
+def refuse(future: Future[Any], error: Exception) -> None:
+    """Ends what could not begin, unless it was taken back."""
+    if future.set_running_or_notify_cancel():
+        future.set_exception(error)
+
+
 def _called(work: Callable[[], Result], future: Future[Result]) -> Final[None]:
     if future.set_running_or_notify_cancel():
         try:

@@ -11,16 +11,19 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
 from icm.device import MOST_SIDE_BY_SIDE
-from icm.engine.call import Call, stages_of
+from icm.engine.call import Call, refuse, stages_of
 from icm.engine.gate import Gate
 from icm.engine.line import Item, Line, Rotation, State
 from icm.engine.stages import Final, Job, Loaded, Outcome, Predicted, Stages
+from icm.engine.threads import Threads
+from icm.errors import DeviceError
 
 Result = TypeVar("Result")
 
@@ -55,10 +58,11 @@ class Engine:
         self._computing: list[Line] = []  # whose passes are at work
         self._at_work = 0
         self._closed = False
-        self._reading = ThreadPoolExecutor(readers, "icm-read")
-        self._device = ThreadPoolExecutor(1, "icm-device")  # for passes that have it to themselves
-        self._side_by_side = ThreadPoolExecutor(MOST_SIDE_BY_SIDE, "icm-compute")
-        self._writing = ThreadPoolExecutor(writers, "icm-write")
+        self._refused: list[tuple[Future[Any], DeviceError]] = []  # calls that are to be told
+        self._reading = Threads(readers, "icm-read")
+        self._device = Threads(1, "icm-device")  # for passes that have it to themselves
+        self._side_by_side = Threads(MOST_SIDE_BY_SIDE, "icm-compute")
+        self._writing = Threads(writers, "icm-write")
 
     def __enter__(self) -> Engine:
         return self
@@ -96,7 +100,11 @@ class Engine:
             ordered: whether outcomes come in the order of the jobs, or each as soon as it is there.
             stop: once it gives true nothing further begins: what is on the device or being written
                 is finished, what waits for either is dropped. Quick; called by several threads.
-            pause: while it gives true nothing further begins, and nothing is dropped; as `stop`.
+            pause: while it gives true nothing further begins, and nothing is dropped; what was read
+                ahead is let go, so that others have room, and read again. As `stop`.
+
+        Raises:
+            DeviceError: a thread that is needed cannot be started; other runs go on.
         """
         line = Line(stages, client, priority, lambda: self._closed or stop(), pause)
         with self._changed:
@@ -125,7 +133,8 @@ class Engine:
         """Lets the thread that owns the device do something between two items.
 
         Args:
-            work: what to do; what it raises belongs to the future.
+            work: what to do; what it raises belongs to the future, and so does the DeviceError
+                where no thread can be started.
             client: whose turn it takes.
             priority: higher ones go first.
         """
@@ -133,11 +142,11 @@ class Engine:
         line = Line(
             stages_of(work, future), client, priority, lambda: self._closed, _never, single=True
         )
-        with self._changed:
+        with self._dispatching():
             closed = self._closed
             if not closed:
                 self._rotation.join(line)
-                self._add(line, Item(future, State.READ))
+                line.add(Item(future, State.READ))
         if closed:
             future.cancel()
         return Call(future, place=lambda: self.place(line), forget=lambda: self.forget(line))
@@ -150,10 +159,9 @@ class Engine:
 
     def forget(self, line: Line) -> None:
         """Drops what of a line has not begun."""
-        with self._changed:
+        with self._dispatching():
             self._drop(line)
             self._rotation.leave(line)
-            self._dispatch()
             self._changed.notify_all()
 
     def close(self, *, wait: bool = True) -> None:
@@ -173,7 +181,7 @@ class Engine:
         for future in calls:  # not with the lock held: others may be told
             future.cancel()
         for threads in (self._reading, self._device, self._side_by_side, self._writing):
-            threads.shutdown(wait=wait)
+            threads.end(wait=wait)
 
     def ended(self, seconds: float) -> bool:
         """Whether nothing is at work, or will be in time; only after `close`."""
@@ -181,9 +189,8 @@ class Engine:
             return self._changed.wait_for(lambda: self._at_work == 0, max(0.0, seconds))
 
     def _add(self, line: Line, item: Item) -> None:
-        with self._changed:
+        with self._dispatching():
             line.add(item)
-            self._dispatch()
 
     def _has_room(self, line: Line, ahead: int) -> bool:
         """Whether one more may be read ahead; passes that grow need more of them."""
@@ -213,7 +220,8 @@ class Engine:
                 return False
             self._dispatch()  # a pause may have ended
             self._changed.wait(_SLICE)
-            return True
+        self._tell_refused()
+        return True
 
     def _drop(self, line: Line) -> None:
         """Drops what of a line waits for its next stage."""
@@ -245,33 +253,69 @@ class Engine:
         item.state, item.value, item.weight, item.error = State.ENDED, outcome, 0, error
         self._changed.notify_all()
 
+    @contextmanager
+    def _dispatching(self) -> Iterator[None]:
+        """Holds the lock, and then gives idle threads what is ready."""
+        with self._changed:
+            yield
+            self._dispatch()
+        self._tell_refused()
+
+    def _tell_refused(self) -> None:
+        """Tells calls that no thread could be started; not with the lock held, as in `close`."""
+        with self._changed:
+            refused, self._refused = self._refused, []
+        for future, error in refused:
+            refuse(future, error)
+
     def _dispatch(self) -> None:
         """Gives idle threads what is ready; the lock is held."""
         if self._closed:
             return
-        try:
-            while self._readers and (found := self._next_unread()) is not None:
+        for line in self._rotation:
+            if line.pause() and (freed := line.put_back()):
+                self._gate.leave(freed)
+        while self._readers and (found := self._next_unread()) is not None:
+            line, item = found
+            ticket = self._gate.ticket()
+            if self._begun(self._reading, self._read, line, [item], item, ticket):
                 self._readers -= 1
-                self._submit(self._reading, self._read, *found, self._gate.ticket())
-            while (chosen := self._next_group()) is not None:
-                self._computing.append(chosen[0])
-                if chosen[0].alone:
-                    self._submit(self._device, self._compute, *chosen)
-                else:
-                    self._rotation.served(chosen[0])  # at once: the next one begins beside it
-                    self._submit(self._side_by_side, self._compute, *chosen)
-            while self._writers and self._unwritten:
+            else:
+                self._gate.give_back(ticket)
+        while (chosen := self._next_group()) is not None:
+            line, group = chosen
+            threads = self._device if line.alone else self._side_by_side
+            if self._begun(threads, self._compute, line, group, group):
+                self._computing.append(line)
+                if not line.alone:
+                    self._rotation.served(line)  # at once: the next one begins beside it
+        while self._writers and self._unwritten:
+            line, item = self._unwritten.popleft()
+            item.state = State.WRITING
+            if self._begun(self._writing, self._write, line, [item], item):
                 self._writers -= 1
-                line, item = self._unwritten.popleft()
-                item.state = State.WRITING
                 line.written = max(line.written, item.number)
-                self._submit(self._writing, self._write, line, item)
-        except RuntimeError:  # the interpreter is ending: its threads take nothing more
-            self._closed = True
 
-    def _submit(self, threads: ThreadPoolExecutor, work: Callable[..., None], *given: Any) -> None:
-        threads.submit(work, *given)
+    def _begun(
+        self,
+        threads: Threads,
+        work: Callable[..., None],
+        line: Line,
+        items: Sequence[Item],
+        *given: Any,
+    ) -> bool:
+        """Gives a thread what is next of a line; where none can be started the items end there."""
+        try:
+            threads.start(work, line, *given)
+        except DeviceError as error:
+            for item in items:
+                self._ended(item, None, error)
+            if line.single:
+                self._rotation.leave(line)
+                self._refused += [(item.job, error) for item in items]
+            return False
         self._at_work += 1
+        return True
 
     def _next_unread(self) -> tuple[Line, Item] | None:
         """Of the callers who may go first, the one with the least read ahead."""
@@ -312,20 +356,23 @@ class Engine:
             weight = 0 if isinstance(loaded, Final) else line.stages.weight(loaded)
         except BaseException as raised:
             error = raised
-        with self._changed:
-            self._gate.enter(ticket, weight, lambda: self._closed or item.state is State.DROPPED)
+        with self._dispatching():
+            entered = self._gate.enter(ticket, weight, lambda: self._given_up(line, item))
             self._readers += 1
             self._at_work -= 1
             if item.state is State.DROPPED:
-                self._gate.leave(weight)
+                self._gate.leave(weight if entered else 0)
+            elif error is not None or isinstance(loaded, Final):
+                self._ended(item, getattr(loaded, "outcome", None), error)
+            elif entered:
+                item.state, item.value, item.weight, item.size = State.READ, loaded, weight, weight
             else:
-                item.weight = item.size = weight
-                if error is not None or isinstance(loaded, Final):
-                    self._ended(item, getattr(loaded, "outcome", None), error)
-                else:
-                    item.state, item.value = State.READ, loaded
+                line.unread_again(item)
             line.skip()
-            self._dispatch()
+
+    def _given_up(self, line: Line, item: Item) -> bool:
+        """Whether what was read is not wanted, or not now."""
+        return item.state is State.DROPPED or (line.pause() and line.is_last_read(item))
 
     def _compute(self, line: Line, group: list[Item]) -> None:
         results: list[Any] = [Final(None)] * len(group)
@@ -335,7 +382,7 @@ class Engine:
             results = [result for _, result in zip(group, found, strict=True)]
         except BaseException as raised:
             error = raised
-        with self._changed:
+        with self._dispatching():
             self._computing.remove(line)
             self._at_work -= 1
             if line.alone:
@@ -352,7 +399,6 @@ class Engine:
                     item.state, item.value = State.COMPUTED, result
                     item.kept = line.stop()
                     self._unwritten.append((line, item))
-            self._dispatch()
             self._changed.notify_all()
 
     def _write(self, line: Line, item: Item) -> None:
@@ -362,9 +408,8 @@ class Engine:
             outcome = line.stages.write(item.value)
         except BaseException as raised:
             error = raised
-        with self._changed:
+        with self._dispatching():
             self._writers += 1
             self._at_work -= 1
             self._ended(item, outcome, error)
             self._drop_unwritten(lambda each: each.stop())
-            self._dispatch()

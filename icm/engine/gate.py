@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+_SLICE = 0.1  # seconds between two looks whether it was given up, which nobody may tell
+
 
 class Gate:
     """Lets items in, in the order of their tickets, while their weights stay within a bound.
@@ -29,12 +31,20 @@ class Gate:
         self._outside.add(self._issued)
         return self._issued
 
-    def enter(self, ticket: int, weight: int, given_up: Callable[[], bool]) -> None:
-        """Waits for its turn and for room, or until it is given up; the lock is held."""
-        self._changed.wait_for(lambda: given_up() or self._may_enter(ticket, weight))
+    def give_back(self, ticket: int) -> None:
+        """Nobody comes with it; the lock is held."""
         self._outside.discard(ticket)
-        self._inside += weight
         self._changed.notify_all()
+
+    def enter(self, ticket: int, weight: int, given_up: Callable[[], bool]) -> bool:
+        """Waits for its turn and for room; false where it was given up. The lock is held."""
+        while not (enters := self._may_enter(ticket, weight)) and not given_up():
+            self._changed.wait(_SLICE)
+        self._outside.discard(ticket)
+        if enters:
+            self._inside += weight
+        self._changed.notify_all()
+        return enters
 
     def leave(self, weight: int) -> None:
         """Makes room; the lock is held."""

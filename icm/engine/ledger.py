@@ -175,7 +175,7 @@ class Ledger:
         """Says how the run ended, and waits until the ledger is on the disk.
 
         Raises:
-            OutputError: lines could not be written for want of room.
+            OutputError: lines could not be written for want of room, or the disk fails.
         """
         self._write({"end": {"run": self.run, "at": now(), **details}})
         if self._waiting:
@@ -183,7 +183,13 @@ class Ledger:
                 f"{len(self._waiting)} lines of {self.path} could not be written: make room and "
                 f"run again, what is missing will be done"
             )
-        os.fsync(self._file)
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} may not be on the disk: {error.strerror or error}; check the disk "
+                "and run again, what is missing will be done"
+            ) from error
 
     def _write(self, record: Mapping[str, Any]) -> None:
         """Appends a line; where there is no room now, it waits for the next one."""

@@ -67,7 +67,8 @@ class Line:
         items: those whose outcomes the caller has not had, in order.
         unread: of them those whose reading has not begun.
         uncomputed: of them those that the device has not begun, in order.
-        pause: while it gives true nothing further of it begins; quick.
+        pause: while it gives true nothing further of it begins, and what was read ahead is put
+            back; quick.
         written: the highest number that a thread has begun to write, -1 before.
         count: how many items it ever had.
         single: whether it leaves by itself, when the device is done with it.
@@ -106,6 +107,31 @@ class Line:
         """Passes over what came to its end without the device."""
         while self.uncomputed and self.uncomputed[0].over:
             self.uncomputed.popleft()
+
+    def put_back(self) -> int:
+        """What was read ahead is to be read again; returns its weight.
+
+        The last one first and none before one that is being read: they come through the gate in
+        their order again, and the first never waits for room that a later one has.
+        """
+        freed = 0
+        for item in reversed(self.uncomputed):
+            if item.state is State.READING:
+                break
+            if item.state is State.READ:
+                freed += item.weight
+                self.unread_again(item)
+        return freed
+
+    def unread_again(self, item: Item) -> None:
+        """One that was read, and none after it, is to be read again."""
+        item.state, item.value, item.weight, item.size = State.WAITING, None, 0, 0
+        self.unread.appendleft(item)
+
+    def is_last_read(self, item: Item) -> bool:
+        """Whether of those after it none has been read, or is being read."""
+        later = itertools.takewhile(lambda each: each is not item, reversed(self.uncomputed))
+        return all(each.state not in (State.READING, State.READ) for each in later)
 
     @property
     def alone(self) -> bool:

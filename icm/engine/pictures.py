@@ -13,7 +13,6 @@ from icm.config.results import Absent
 from icm.engine.contract import LoadedModel
 from icm.engine.passes import Passes
 from icm.engine.stages import Final, Stages
-from icm.errors import IcmError
 from icm.images import Picture
 from icm.memory import Freed
 from icm.results import Computed, Matte, Reference
@@ -29,10 +28,12 @@ class Steps(Generic[Job, Outcome]):
 
     A job may be anything; each step is given the same object, so it may collect what later steps
     need. What `read`, `reference` and `write` raise goes to `failed`; what `failed` raises ends the
-    run and comes out of it.
+    run and comes out of it. A reference that fails fails all that share the pass; any other error
+    fails its own picture alone.
 
     Attributes:
-        read: decodes the target; called by several threads. A `Final` where nothing is to be done.
+        read: decodes the target; called by several threads, and once more after a pause. A `Final`
+            where nothing is to be done.
         reference: of a job; called by the threads that compute.
         write: takes the matte, and how long reading, the device and finishing took; called by
             several threads.
@@ -135,11 +136,14 @@ class Pictures(Generic[Job, Outcome]):
     def _compute(self, group: Sequence[_Loaded]) -> list[_Predicted | Final[Outcome]]:
         for each in group:
             self._steps.begun(each.job)
+        together = True  # they have failed, if they have
         try:
             with self._timed() as spent, self._around():
-                computed = self._computed(group)
+                reference = self._steps.reference(group[0].job)
+                together = len(group) == 1
+                computed = self._computed(group, reference)
         except Exception as error:  # as in _read
-            if len(group) > 1 and not isinstance(error, IcmError):  # which one was it?
+            if not together:  # which one was it?
                 return [result for each in group for result in self._compute([each])]
             return [Final(self._steps.failed(each.job, error)) for each in group]
         seconds = round(spent[0] / len(group), 4)
@@ -163,8 +167,7 @@ class Pictures(Generic[Job, Outcome]):
             with self._lock:
                 spent.append(self._clock.changed(-1) - began)
 
-    def _computed(self, group: Sequence[_Loaded]) -> list[Computed]:
-        reference = self._steps.reference(group[0].job)
+    def _computed(self, group: Sequence[_Loaded], reference: Reference) -> list[Computed]:
         pictures = [each.picture for each in group]
         predictions = self._passes.predict(pictures, reference)
         return [

@@ -53,7 +53,7 @@ def run_folder(request: Request, folder: Path, stop: Stop, listener: Listener) -
         for outcome in run.run(jobs, stop):
             tally.count(outcome)
             listener.advance(outcome)
-        stopped = stop.asked and tally.counted < len(jobs)
+        stopped = tally.counted < len(jobs)
         return _ended(tally, run, ledger, stopped=stopped, missed=request.missed)
 
 
@@ -79,7 +79,7 @@ def run_archive(request: Request, archive: Archive, stop: Stop, listener: Listen
                     _moved(folder / file, file, archive)
                 tally.count(outcome)
                 listener.advance(outcome)
-            stopped = stop.asked and tally.counted < len(jobs)
+            stopped = tally.counted < len(jobs)
             summary = _ended(tally, run, ledger, stopped=stopped, missed=request.missed)
         _moved(folder / LEDGER, LEDGER, archive)
         return summary

@@ -24,7 +24,7 @@ class Stages(Generic[Job, Loaded, Predicted, Outcome]):
     """What each stage does; none of them raises for an item that fails.
 
     Attributes:
-        read: called by several threads.
+        read: called by several threads; once more for an item that was put back for a pause.
         weight: how much of the bound an item takes from its reading to the end of its writing.
         same_pass: whether two items may share a pass of the device; quick.
         most: how many items a pass may have now; quick.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from app.queue import Device
-from icm import InputError
+from icm import IcmError, InputError
 
 
 @pytest.fixture
@@ -54,3 +56,28 @@ def test_a_withdrawn_job_never_runs_and_frees_its_place(device, gate) -> None:
     assert seen == ["behind"]
     assert at_work.future.result(10)
     assert not device.withdraw(behind)
+
+
+def refuse_threads(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Threads whose names begin so cannot be started."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith(name):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@pytest.mark.parametrize("name", ["icm-device", "icm-run"])
+def test_a_run_for_which_no_thread_can_be_started_fails_and_leaves_the_queue(
+    device, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with monkeypatch.context() as patched:
+        refuse_threads(patched, name)
+        refused = device.run(lambda: 1, lambda made, ticket: made)
+        with pytest.raises((RuntimeError, IcmError), match="can't start new thread"):
+            refused.future.result(10)
+    assert len(device) == 0
+    assert device.run(lambda: 1, lambda made, ticket: made).future.result(10) == 1

@@ -17,6 +17,7 @@ from icm import InputError
 from tests.app.fakes import FakeMatting, FakeModels
 from tests.app.pictures import disc, disc_mask, encoded
 from tests.app.serving import until
+from tests.app.test_queue import refuse_threads
 
 
 @pytest.fixture
@@ -127,6 +128,20 @@ def test_a_waiting_run_stops_at_once(ready, device, matting, gate) -> None:
     gate.set()
     assert device.submit(lambda: 3).future.result(10) == 3
     assert matting.seen == []
+
+
+def test_a_run_whose_thread_cannot_be_started_fails_and_can_be_begun_again(
+    ready, device, matting, monkeypatch
+) -> None:
+    with monkeypatch.context() as patched:
+        refuse_threads(patched, "icm-run")
+        runs.start(ready, device, FakeModels(matting))
+        until(lambda: finished(ready))
+    assert ready.progress.state == "failed"
+    assert ready.progress.message
+    runs.start(ready, device, FakeModels(matting))
+    until(lambda: finished(ready))
+    assert states(ready) == ["done"] * 3
 
 
 def test_what_is_taken_away_while_it_is_worked_on_leaves_nothing(ready, device, matting) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +15,7 @@ import pytest
 
 from icm.engine import Engine, Final
 from icm.engine.stages import Stages
+from icm.errors import DeviceError
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -145,6 +150,41 @@ def test_a_paused_run_begins_nothing_and_goes_on(engine: Engine, device: Device)
     assert device.done == seen
     paused.clear()
     assert list(run) == [name.upper() for name in _names("a", 30)[1:]]
+
+
+def test_what_a_paused_run_has_read_ahead_leaves_room_for_others(
+    engine: Engine, device: Device
+) -> None:
+    """Both readers hold pictures for which there is no room until the paused one goes on."""
+    paused = threading.Event()
+    stages = replace(device.stages(), weight=lambda loaded: 600)
+    away = _later(lambda: list(engine.run(stages, _names("a", 9), client="a", pause=paused.is_set)))
+    assert device.busy.wait(20)
+    _until(lambda: "a2" in device.read)
+    paused.set()
+    here = _later(lambda: list(engine.run(stages, _names("b", 9), client="b")))
+    device.open.set()
+    assert here.result(20) == [name.upper() for name in _names("b", 9)]
+    assert [name for name in device.done if name[0] == "a"] == ["a0"]
+    paused.clear()
+    assert away.result(20) == [name.upper() for name in _names("a", 9)]
+
+
+@pytest.mark.parametrize("bound", [1, 7, 1000])
+def test_pauses_that_come_and_go_lose_nothing(device: Device, bound: int) -> None:
+    """Whatever has been read, and wherever it waits, when a pause begins or ends."""
+    pauses = itertools.chain(
+        random.Random(bound).choices((True, False), k=1000), itertools.repeat(False)
+    )
+    device.open.set()
+    weights = {name: 1 + number % 5 for number, name in enumerate(_names("a", 60))}
+    stages = replace(device.stages(most=3), weight=weights.__getitem__)
+    with Engine(readers=3, writers=2, bound=bound) as engine:
+        run = engine.run(stages, list(weights), pause=lambda: next(pauses))
+        done = _later(lambda: list(run)).result(50)
+    assert done == [name.upper() for name in weights]
+    assert device.done == list(weights)
+    assert engine._gate._inside == 0
 
 
 def test_what_is_left_is_dropped_before_it_is_dispatched(engine: Engine, device: Device) -> None:
@@ -377,3 +417,108 @@ def test_results_that_nobody_takes_hold_the_reading_back(engine: Engine) -> None
     _until(lambda: engine._at_work == 0)
     assert len(read) < 12
     assert list(run) == [name.upper() for name in _names("a", 40)[1:]]
+
+
+class Refused:
+    """Threads that cannot be started, by the beginning of their names."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.seen = threading.Event()
+        start = threading.Thread.start
+
+        def refuse(thread: threading.Thread) -> None:
+            if thread.name.startswith(name):
+                self.seen.set()
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@pytest.mark.parametrize(
+    ("name", "parallel"),
+    [("icm-read", 1), ("icm-device", 1), ("icm-compute", 2), ("icm-write", 1)],
+)
+def test_a_thread_that_cannot_be_started_fails_the_run_and_not_the_next_one(
+    engine: Engine, device: Device, monkeypatch: pytest.MonkeyPatch, name: str, parallel: int
+) -> None:
+    device.open.set()
+    with monkeypatch.context() as patched:
+        Refused(patched, name)
+        run = _later(lambda: list(engine.run(device.stages(parallel=parallel), _names("a", 20))))
+        with pytest.raises(DeviceError, match="can't start new thread"):
+            run.result(20)
+    _until(lambda: engine._at_work == 0)
+    again = _later(lambda: list(engine.run(device.stages(parallel=parallel), _names("b", 20))))
+    assert again.result(20) == [name.upper() for name in _names("b", 20)]
+    assert len(device.done) == len(set(device.done))  # nothing that was refused was done later
+
+
+def test_what_others_have_at_hand_is_done_though_one_more_thread_is_refused(
+    engine: Engine, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = Refused(monkeypatch, "icm-read_1")
+    read = device._read
+
+    def reading(job: str) -> str | Final[str]:
+        assert refused.seen.wait(20)
+        return read(job)
+
+    device.open.set()
+    stages = replace(device.stages(), read=reading)
+    run = engine.run(stages, _names("a", 20))
+    assert _later(lambda: [next(run)]).result(20) == ["A0"]
+    with pytest.raises(DeviceError):
+        _later(lambda: [next(run)]).result(20)
+    _until(lambda: engine._at_work == 0)
+    assert "a1" not in device.read
+
+
+def test_a_call_for_which_no_thread_can_be_started_is_told(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        Refused(patched, "icm-device")
+        call = engine.submit(lambda: 1)
+        assert isinstance(call.future.exception(20), DeviceError)
+    assert engine.submit(lambda: 2).future.result(20) == 2
+
+
+_AT_THE_END = """
+import threading, time
+from concurrent.futures import ThreadPoolExecutor
+from icm.engine import Engine
+from icm.engine.stages import Stages
+from icm.errors import DeviceError
+
+begun = threading.Event()
+
+def until_the_end():
+    try:
+        while True:  # until the interpreter takes no more work
+            ThreadPoolExecutor(1).submit(int).result()
+            time.sleep(0.01)
+    except RuntimeError:
+        return
+
+def predict(group):
+    begun.set()
+    until_the_end()
+    return group
+
+def run():
+    stages = Stages(lambda job: job, lambda loaded: 1, lambda a, b: False, lambda: 1, predict, str)
+    try:
+        print(list(Engine().run(stages, range(9))))
+    except DeviceError as error:
+        print("ended:", error)
+
+threading.Thread(target=run).start()
+begun.wait()
+"""
+
+
+def test_a_run_on_a_thread_of_its_own_ends_with_the_interpreter() -> None:
+    command = [sys.executable, "-c", _AT_THE_END]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    assert ended.stdout.startswith("ended: "), ended.stderr

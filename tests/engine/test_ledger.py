@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -120,3 +121,15 @@ def test_lines_wait_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert set(read_entries(tmp_path)) == {("", "a")}
     with Ledger(tmp_path) as ledger:
         assert not ledger.broken_off
+
+
+def test_a_disk_that_fails_at_the_end_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Ledger(tmp_path) as ledger:
+        monkeypatch.setattr(os, "fsync", fails)
+        with pytest.raises(OutputError, match="Input/output error"):
+            ledger.end({})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import tarfile
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +25,7 @@ from icm.engine import (
     run_folder,
     watch_folder,
 )
+from icm.engine.local import LocalRun, Outcome
 from icm.images import read_image
 from icm.matting import Matting
 from tests.engine.conftest import Followed, Requests
@@ -148,6 +152,25 @@ def test_a_run_that_is_stopped_goes_on_the_next_time(request_of: Requests, tmp_p
     assert 0 < summary.done < 6
     rest = run_folder(request_of(), tmp_path / "out", Stop(), Followed())
     assert (rest.done, rest.unchanged) == (6 - summary.done, summary.done)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_run_that_ends_early_is_never_told_as_complete(
+    request_of: Requests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, archived: bool
+) -> None:
+    run = LocalRun.run
+
+    def cut_short(*given: Any) -> Iterator[Outcome]:
+        return itertools.islice(run(*given), 2)
+
+    monkeypatch.setattr(LocalRun, "run", cut_short)
+    if archived:
+        with open_archive(tmp_path / "out.zip", "zip") as archive:
+            summary = run_archive(request_of(), archive, Stop(), Followed())
+    else:
+        summary = run_folder(request_of(), tmp_path / "out", Stop(), Followed())
+    assert summary.done == 2
+    assert summary.stopped
 
 
 def test_pictures_are_done_as_they_arrive(request_of: Requests, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import icm.engine
+from icm.engine import session
+from icm.engine.archive import Archive
 from icm.errors import OutputError
 from tests.engine.test_verb import Call
 from tests.engine.tiny import hashes
@@ -54,3 +56,25 @@ def test_a_report_that_fails_after_the_work_is_a_failure_and_not_a_wrong_call(
     assert "3 done" in printed
     assert "failed: " in printed and "No space left on device" in printed
     assert len(hashes(call.folder / "out")) == 6
+
+
+def test_an_archive_that_fails_in_the_middle_of_a_run_is_not_a_wrong_call(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved, added = session._moved, 0
+
+    def full(path: Path, name: str, archive: Archive) -> None:
+        nonlocal added
+        added += 1
+        if added > 1:
+            raise OutputError("cannot write the archive: No space left on device")
+        moved(path, name, archive)
+
+    monkeypatch.setattr(session, "_moved", full)
+    assert call(out="out.zip") == 1
+    assert "icm batch: cannot write the archive: No space left" in capsys.readouterr().err
+    assert added > 1
+
+
+def test_an_archive_that_cannot_be_begun_is_a_wrong_call(call: Call) -> None:
+    assert call(out="in/sub/0.png/out.zip") == 2

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icm.config.model import InputConfig
 from icm.errors import InputError
-from icm.images import Picture, resize
+from icm.images import Picture, resize, scaled_size
 from icm.results import Example, Features
 
 THUMBNAIL = 256
@@ -40,7 +40,7 @@ def input_size(size: tuple[int, int], config: InputConfig, stride: int) -> tuple
 def thumbnail(picture: Picture, mask_hw: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A small copy, uint8 h w 4, sRGB; alpha is the mask."""
     scale = min(1.0, THUMBNAIL / max(picture.size))
-    size = (max(1, round(picture.size[0] * scale)), max(1, round(picture.size[1] * scale)))
+    size = scaled_size(picture.size, scale)
     small = np.dstack([picture.at(size), resize(mask_hw, size)])
     return np.rint(small * 255).astype(np.uint8)
 

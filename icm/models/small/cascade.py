@@ -18,7 +18,7 @@ from icm.finishing.full_resolution import band_of, full_resolution_alpha, neares
 from icm.finishing.hints import fitted, hints_of
 from icm.finishing.tiles import Tile, by_planes, enlarged, planes_of, rows_of
 from icm.functional.beside import mapped
-from icm.images import Picture, resize
+from icm.images import Picture, resize, scaled_size
 from icm.models.small.refiner import DetailRefiner
 
 HEIGHT = 112  # pixels of the rows that a tile answers for
@@ -66,7 +66,7 @@ def refined_size(full: tuple[int, int], longest: int) -> tuple[int, int]:
     if max(full) <= BARELY_LARGER * longest:
         return full
     scale = longest / max(full)
-    return max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
+    return scaled_size(full, scale)
 
 
 def _refined(refiner: DetailRefiner, alpha: Map, image: Map) -> Map:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from icm.cli.batch_cluster import add_cluster_options, list_content, run_on_cluster
 from icm.cli.batch_progress import Shown, print_preview
+from icm.cli.exit_codes import INTERRUPTED
 from icm.cli.options import (
     add_adjust_options,
     add_model_options,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
     from icm.config.batch import BatchConfig
     from icm.engine import Group, Missed, Request, Stop, Summary
-
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -166,7 +165,7 @@ def run(arguments: Namespace) -> int:
             summary = _run(arguments, request, stop)
     print(summary.text(), file=sys.stderr if arguments.out == "-" else sys.stdout)
     if summary.stopped and not arguments.watch:
-        return _INTERRUPTED
+        return INTERRUPTED
     return 1 if summary.failed else 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icm.cli.batch_progress import Shown, print_preview, rates_text
+from icm.cli.exit_codes import INTERRUPTED
 from icm.cli.options import reference_of
 from icm.errors import InputError
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from icm.engine.cluster import ClusterRequest, Target
     from icm.matting import Matting
     from icm.results import Points, Reference
-
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def add_cluster_options(parser: ArgumentParser) -> None:
@@ -79,7 +78,7 @@ def run_on_cluster(arguments: Namespace, config: BatchConfig) -> int:
     if ended.nodes:
         print(rates_text(ended.nodes))
     if ended.summary.stopped:
-        return _INTERRUPTED
+        return INTERRUPTED
     return 1 if ended.summary.failed else 0
 
 

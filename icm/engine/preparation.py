@@ -33,8 +33,8 @@ def input_size(size: tuple[int, int], config: InputConfig, stride: int) -> tuple
     height, width = size
     ratio = min(max(width / height, 1 / config.most_elongated), config.most_elongated)
     sides = config.size / math.sqrt(ratio), config.size * math.sqrt(ratio)
-    short, long = (max(stride, round(side / stride) * stride) for side in sides)
-    return short, long
+    shown_height, shown_width = (max(stride, round(side / stride) * stride) for side in sides)
+    return shown_height, shown_width
 
 
 def thumbnail(picture: Picture, mask_hw: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -21,8 +21,10 @@ def claim(root: Path) -> int:
     Returns:
         A file descriptor: the mark lasts until it is closed, or the process ends in any way.
     """
-    descriptor = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    unlocked = root / f"{_LOCK}.new"
+    descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    unlocked.rename(root / _LOCK)  # nobody finds it there unlocked
     return descriptor
 
 

@@ -41,7 +41,8 @@ from icm.config.blocks import BlockConfig, DecoderConfig, FusionConfig, StageCon
 from icm.config.model import SmallNetworkConfig
 from icm.config.training import SmallTraining, load_training
 from icm.models.matting_model import MattingModel
-from icm.models.small.network import SmallNetwork, SmallOutput
+from icm.models.small.network import SmallNetwork
+from icm.models.small.network_steps import SmallOutput
 from icm.research.training.loop import GRADIENT_LIMIT
 from icm.research.training.objectives.small_losses import matting_objective
 from icm.research.training.schedule import rate_factor

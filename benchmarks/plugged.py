@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from icm.models.small.guidance import FewShotGuidance, FewShotTokens
-from icm.models.small.network import SmallNetwork, SmallOutput, SmallSketch
+from icm.models.small.network import SmallNetwork
+from icm.models.small.network_steps import SmallOutput, SmallSketch
 from icm.results import Example, Features
 
 

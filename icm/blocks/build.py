@@ -55,7 +55,7 @@ class GuidedChain(nn.Module):
     def forward(
         self, x_bchw: Tensor, guide_bmc: Tensor, valid_bm: Tensor, mask_bm: Tensor
     ) -> Tensor:
-        """As `icm.blocks.contracts.GuidedBlock`."""
+        """As a guided block (`icm.blocks.contracts`)."""
         for block in self.blocks:
             x_bchw = block(x_bchw, guide_bmc, valid_bm, mask_bm)
         return x_bchw
@@ -69,7 +69,7 @@ class PyramidChain(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """As `icm.blocks.contracts.PyramidBlock`."""
+        """As a pyramid block (`icm.blocks.contracts`)."""
         for block in self.blocks:
             maps = block(maps)
         return tuple(maps)

@@ -1,5 +1,15 @@
 """The three contracts by which blocks can be exchanged, and the checks that blocks share.
 
+A map block changes a feature map and keeps its shape:
+    built from `(channels, **options)`, called with `(x_bchw)`, returns b c h w.
+A guided block is a map block that reads reference tokens:
+    built from `(channels, guide_channels, **options)`, called with
+    `(x_bchw, guide_bmc, valid_bm, mask_bm)` as `icm.blocks.plugs.Guide` has them, at least one
+    token, returns b c h w; padding never changes the result.
+A pyramid block joins maps of several scales:
+    built from `(channels per level, out_channels, **options)`, called with the maps, coarse to
+    fine, returns a tuple of as many, each of `out_channels` and of its own size.
+
 A block is built from plain widths and keyword options, and refuses what it cannot do when it is
 built (`ConfigError`), not when it is called. No block writes to its inputs, and in evaluation mode
 no batch item depends on another.
@@ -8,47 +18,10 @@ no batch item depends on another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from torch import Tensor
 
 from icm.errors import ConfigError, InputError
-
-
-class MapBlock(Protocol):
-    """Built from `(channels, **options)`: changes a feature map, keeps its shape."""
-
-    def __call__(self, x_bchw: Tensor) -> Tensor:
-        """Returns b c h w."""
-        ...
-
-
-class GuidedBlock(Protocol):
-    """Built from `(channels, guide_channels, **options)`: a map that reads reference tokens."""
-
-    def __call__(
-        self, x_bchw: Tensor, guide_bmc: Tensor, valid_bm: Tensor, mask_bm: Tensor
-    ) -> Tensor:
-        """Changes the target's map by the reference's tokens.
-
-        Args:
-            x_bchw: the target.
-            guide_bmc: tokens of the reference, at least one, padded to a common number.
-            valid_bm: bool, False where a token is padding; padding never changes the result.
-            mask_bm: in [0, 1], which tokens are foreground; the others are background.
-
-        Returns:
-            b c h w.
-        """
-        ...
-
-
-class PyramidBlock(Protocol):
-    """Built from `(channels per level, out_channels, **options)`: joins maps of several scales."""
-
-    def __call__(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """From maps coarse to fine to as many maps, each of `out_channels` and of its own size."""
-        ...
 
 
 def reduced_width(channels: int, reduction: int, *, least: int = 1) -> int:

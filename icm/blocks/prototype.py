@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import einsum, rearrange, reduce
+from einops import einsum, reduce
 from torch import Tensor, nn
 
 from icm.errors import ConfigError
@@ -51,48 +51,6 @@ def prototype_logits(
     )
 
 
-def alignment_loss(
-    target_bchw: Tensor,
-    logit_b2hw: Tensor,
-    reference_bchw: Tensor,
-    mask_b1hw: Tensor,
-    *,
-    scale: float = SCALE,
-) -> Tensor:
-    """Prototype alignment: the segmented target must in turn segment the reference.
-
-    Prototypes are taken from the target under its own predicted classes (the larger logit), the
-    reference is segmented by them, and compared with its mask by cross-entropy. Items in which no
-    position is predicted as foreground do not count.
-
-    Args:
-        target_bchw: features of the target.
-        logit_b2hw: its prediction, background and foreground, at its size.
-        reference_bchw: features of the reference.
-        mask_b1hw: the reference's mask, in [0, 1], at any size; above 0.5 is foreground.
-        scale: alpha.
-
-    Returns:
-        The mean cross-entropy over positions of the mask and batch items, a scalar; 0 where no
-        item counts.
-    """
-    predicted_bm = rearrange(logit_b2hw.argmax(dim=1), "b h w -> b (h w)")
-    back_b2hw = prototype_logits(
-        reference_bchw,
-        rearrange(target_bchw, "b c h w -> b (h w) c"),
-        torch.ones_like(predicted_bm, dtype=torch.bool),
-        predicted_bm,
-        scale=scale,
-    )
-    back_b2hw = F.interpolate(
-        back_b2hw, size=mask_b1hw.shape[-2:], mode="bilinear", align_corners=False
-    )
-    truth_bhw = (mask_b1hw.squeeze(1) > 0.5).long()
-    loss_b = reduce(F.cross_entropy(back_b2hw, truth_bhw, reduction="none"), "b h w -> b", "mean")
-    counts_b = predicted_bm.any(dim=1).to(loss_b.dtype)
-    return (loss_b * counts_b).sum() / counts_b.sum().clamp_min(1)
-
-
 class PrototypeMatching(nn.Module):
     """Adds to each position what the prototypes say of it.
 
@@ -105,8 +63,7 @@ class PrototypeMatching(nn.Module):
         s = softmax(alpha [cos(x, p_bg), cos(x, p_fg)])
         y = x + W s, W: 1 x 1, 2 -> c, no bias
 
-    Shapes: b c h w, b m g -> b c h w; `prototype_logits` is the matching alone, `alignment_loss`
-    the paper's regularisation.
+    Shapes: b c h w, b m g -> b c h w; `prototype_logits` is the matching alone.
 
     Cost: 2 c parameters (and g c where the widths differ); 4 n c multiply-adds, n = h w.
 

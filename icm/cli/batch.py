@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from icm.cli.batch_cluster import add_cluster_options, list_content, run_on_cluster
-from icm.cli.batch_progress import Shown
+from icm.cli.batch_progress import Shown, print_preview
+from icm.cli.exit_codes import INTERRUPTED
 from icm.cli.options import (
     add_adjust_options,
     add_model_options,
@@ -22,15 +23,12 @@ from icm.cli.options import (
     reference_of,
 )
 from icm.errors import InputError, OutputError
-from icm.printable import visible
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
     from icm.config.batch import BatchConfig
     from icm.engine import Group, Missed, Request, Stop, Summary
-
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -151,6 +149,7 @@ def run(arguments: Namespace) -> int:
     from icm.engine import (  # noqa: PLC0415 - imports torch
         Stop,
         interrupted_by_termination,
+        preview,
         stops_on_signals,
     )
 
@@ -160,13 +159,14 @@ def run(arguments: Namespace) -> int:
             return run_on_cluster(arguments, _config(arguments))
         request = _request(arguments)
         if arguments.dry_run:
-            return _dry_run(request, Path(arguments.out))
+            print_preview(preview(request, Path(arguments.out)), request.missed)
+            return 0
         stop = Stop()
         with stops_on_signals(stop):
             summary = _run(arguments, request, stop)
     print(summary.text(), file=sys.stderr if arguments.out == "-" else sys.stdout)
     if summary.stopped and not arguments.watch:
-        return _INTERRUPTED
+        return INTERRUPTED
     return 1 if summary.failed else 0
 
 
@@ -256,20 +256,6 @@ def _groups(arguments: Namespace, config: BatchConfig, missed: Missed) -> tuple[
     if not targets and not arguments.watch:
         raise InputError(f"no pictures in {arguments.list or root}: see --pattern and --exclude")
     return (Group("", tuple(arguments.references), targets),)
-
-
-def _dry_run(request: Request, out: Path) -> int:
-    from icm.engine import preview  # noqa: PLC0415 - imports torch
-
-    to_do = count = 0
-    for job, reason in preview(request, out):
-        count += 1
-        to_do += reason != "up to date"
-        print(visible(f"{job.source} -> {job.stem}: {reason}", one_line=True))
-    for folder, reason in request.missed:
-        print(visible(f"{folder}: will fail: {reason}", one_line=True))
-    print(f"{to_do} of {count} would be done")
-    return 0
 
 
 def _run(arguments: Namespace, request: Request, stop: Stop) -> Summary:

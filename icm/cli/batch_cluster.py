@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from icm.cli.batch_progress import Shown, rates_text
+from icm.cli.batch_progress import Shown, print_preview, rates_text
+from icm.cli.exit_codes import INTERRUPTED
 from icm.cli.options import reference_of
 from icm.errors import InputError
-from icm.printable import visible
 
 if TYPE_CHECKING:
     from icm.config.batch import BatchConfig
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from icm.engine.cluster import ClusterRequest, Target
     from icm.matting import Matting
     from icm.results import Points, Reference
-
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def add_cluster_options(parser: ArgumentParser) -> None:
@@ -72,14 +70,15 @@ def run_on_cluster(arguments: Namespace, config: BatchConfig) -> int:
     stop = Stop()
     if arguments.dry_run:
         with closing(preview_cluster(request, stop)) as previewed:
-            return _print_preview(previewed)
+            print_preview(previewed, request.missed)
+        return 0
     with stops_on_signals(stop), Shown(keep=False) as shown:
         ended = run_cluster(request, stop, shown)
     print(ended.summary.text())
     if ended.nodes:
         print(rates_text(ended.nodes))
     if ended.summary.stopped:
-        return _INTERRUPTED
+        return INTERRUPTED
     return 1 if ended.summary.failed else 0
 
 
@@ -212,16 +211,6 @@ def list_content(name: str) -> bytes:
         return Path(name).read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the list {name}: {error.strerror}") from error
-
-
-def _print_preview(previewed: Iterator[tuple[Any, str]]) -> int:
-    to_do = count = 0
-    for job, reason in previewed:
-        count += 1
-        to_do += reason != "up to date"
-        print(visible(f"{job.source} -> {job.stem}: {reason}", one_line=True))
-    print(f"{to_do} of {count} would be done")
-    return 0
 
 
 def _uri(text: str) -> str:

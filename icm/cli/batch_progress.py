@@ -1,7 +1,8 @@
-"""What `icm batch` shows of a run while it goes on."""
+"""What `icm batch` shows of a run: what it would do, and how it goes on."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from icm.errors import BrokenOffError, IcmError
 from icm.printable import visible
 
 if TYPE_CHECKING:
-    from icm.engine import Outcome
+    from icm.engine import Job, Outcome
 
 
 class Shown:
@@ -67,3 +68,20 @@ def rates_text(pictures: dict[str, float]) -> str:
     """A line that names each node with its pictures per second."""
     rates = (f"{node} {rate:.2f}/s" for node, rate in pictures.items())
     return visible(f"{len(pictures)} nodes: {', '.join(rates)}", one_line=True)
+
+
+def print_preview(previewed: Iterable[tuple[Job, str]], missed: Iterable[tuple[str, str]]) -> None:
+    """Prints what a run would do.
+
+    Args:
+        previewed: each target, and why it would be done, or 'up to date'.
+        missed: folders that cannot be listed, each with the reason; read after the targets.
+    """
+    to_do = count = 0
+    for job, reason in previewed:
+        count += 1
+        to_do += reason != "up to date"
+        print(visible(f"{job.source} -> {job.stem}: {reason}", one_line=True))
+    for folder, reason in missed:
+        print(visible(f"{folder}: will fail: {reason}", one_line=True))
+    print(f"{to_do} of {count} would be done")

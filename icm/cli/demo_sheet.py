@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from icm.images import Picture, resize
+from icm.images import Picture, resize, scaled_size
 from icm.results import Matte
 from icm.results.verdict import verdict
 
@@ -76,6 +76,6 @@ def _cells(matte: Matte) -> list[NDArray[np.float32]]:
 def _paste(sheet: Image.Image, image: NDArray[np.float32], left: int, top: int) -> None:
     """Pastes an image scaled to fit the middle of a cell."""
     scale = CELL / max(image.shape[:2])
-    size = (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
+    size = scaled_size(image.shape[:2], scale)
     small = Image.fromarray(np.rint(resize(image, size) * 255).astype(np.uint8))
     sheet.paste(small, (left + (CELL - size[1]) // 2, top + (CELL - size[0]) // 2))

@@ -13,6 +13,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import NoReturn
 
+from icm.cli.exit_codes import BROKEN_PIPE, FAILED, INTERRUPTED, WRONG_CALL
 from icm.errors import BrokenOffError, IcmError
 from icm.memory import keep_freed_memory
 from icm.printable import visible
@@ -36,11 +37,6 @@ VERBS = (
 They are imported for every call, so what is heavy (torch) they import inside `run`.
 """
 
-_FAILED = 1
-_WRONG_CALL = 2
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-_BROKEN_PIPE = 141  # 128 + SIGPIPE
-
 
 class _Visible(logging.Formatter):
     """What a log line quotes of files and programs must not command the terminal."""
@@ -58,7 +54,7 @@ def command() -> NoReturn:
     keep_freed_memory()
     code = main()
     others = (thread for thread in threading.enumerate() if not thread.daemon)
-    if code == _INTERRUPTED and any(thread is not threading.main_thread() for thread in others):
+    if code == INTERRUPTED and any(thread is not threading.main_thread() for thread in others):
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
@@ -83,20 +79,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser(modules).parse_args(argv)
     except SystemExit as stop:  # argparse has printed help or what is wrong
-        return stop.code if isinstance(stop.code, int) else _WRONG_CALL
+        return stop.code if isinstance(stop.code, int) else WRONG_CALL
     try:
         code: int = modules[arguments.verb].run(arguments)
         sys.stdout.flush()
         return code
     except IcmError as error:
         print(visible(f"icm {arguments.verb}: {error}"), file=sys.stderr)
-        return _FAILED if isinstance(error, BrokenOffError) else _WRONG_CALL
+        return FAILED if isinstance(error, BrokenOffError) else WRONG_CALL
     except KeyboardInterrupt:
         print(f"\nicm {arguments.verb}: interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:  # as in `icm info | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
+        return BROKEN_PIPE
 
 
 def _parser(modules: dict[str, ModuleType]) -> argparse.ArgumentParser:

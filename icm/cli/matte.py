@@ -45,6 +45,7 @@ def run(arguments: Namespace) -> int:
     """Mattes all targets; 1 where some failed, each named on the error stream."""
     from icm.images import output_stems  # noqa: PLC0415 - imports numpy and OpenCV
     from icm.matting import Failure  # noqa: PLC0415 - imports torch
+    from icm.results.verdict import MAYBE_NOT  # noqa: PLC0415 - as above
 
     targets = [Path(target) for target in arguments.targets]
     for target in targets:
@@ -67,10 +68,7 @@ def run(arguments: Namespace) -> int:
             elif not outcome.present:
                 doubtful += 1
                 skipped += outcome.skipped
-                progress.note(
-                    f"{name}: maybe not in this picture (confidence {outcome.confidence:.2f})"
-                    f"{written}"
-                )
+                progress.note(f"{name}: {MAYBE_NOT} (confidence {outcome.confidence:.2f}){written}")
             progress.advance(target.name)
     done = len(targets) - failed - skipped
     print(visible(_summary(done, doubtful, skipped, failed, arguments.out)), file=sys.stderr)

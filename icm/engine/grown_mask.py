@@ -17,6 +17,7 @@ from torch import Tensor
 
 from icm.functional import pool_mask, resize
 from icm.functional.growing import grow_by_ridge, grow_in_box
+from icm.images import scaled_size
 from icm.results import Features, Seeds
 
 _LEVEL = 1  # of the maps: fine enough for the outline, coarse enough to know objects
@@ -74,7 +75,7 @@ def sharpened(image_b3hw: Tensor, score_hw: NDArray[np.float32], seeds: Seeds) -
     """Follows the picture's edges by GrabCut, from rough scores and the marks themselves."""
     size = seeds.inside.shape
     scale = min(1.0, _LONGEST / max(size))
-    small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    small = scaled_size(size, scale)
     shrunk_b3hw = F.interpolate(image_b3hw.float(), small, mode="area").cpu()
     shrunk_hw3 = rearrange(shrunk_b3hw, "1 c h w -> h w c").numpy()
     scores = _at(score_hw, small)

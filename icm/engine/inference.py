@@ -38,7 +38,9 @@ NOISE_SIZES = 8  # input sizes whose noise is kept; it is quickly sampled again
 
 
 class Inference:
-    """Runs a model; may be shared by threads, since all that it keeps is the last reference.
+    """Runs a model; may be shared by threads.
+
+    All that it keeps is the last reference, on a GPU, and the noise of the last few input sizes.
 
     Each method raises a DeviceMemoryError where the device's memory did not suffice.
 

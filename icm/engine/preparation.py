@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icm.config.model import InputConfig
 from icm.errors import InputError
-from icm.images import Picture, resize
+from icm.images import Picture, resize, scaled_size
 from icm.results import Example, Features
 
 THUMBNAIL = 256
@@ -33,14 +33,14 @@ def input_size(size: tuple[int, int], config: InputConfig, stride: int) -> tuple
     height, width = size
     ratio = min(max(width / height, 1 / config.most_elongated), config.most_elongated)
     sides = config.size / math.sqrt(ratio), config.size * math.sqrt(ratio)
-    short, long = (max(stride, round(side / stride) * stride) for side in sides)
-    return short, long
+    shown_height, shown_width = (max(stride, round(side / stride) * stride) for side in sides)
+    return shown_height, shown_width
 
 
 def thumbnail(picture: Picture, mask_hw: NDArray[np.float32]) -> NDArray[np.uint8]:
     """A small copy, uint8 h w 4, sRGB; alpha is the mask."""
     scale = min(1.0, THUMBNAIL / max(picture.size))
-    size = (max(1, round(picture.size[0] * scale)), max(1, round(picture.size[1] * scale)))
+    size = scaled_size(picture.size, scale)
     small = np.dstack([picture.at(size), resize(mask_hw, size)])
     return np.rint(small * 255).astype(np.uint8)
 

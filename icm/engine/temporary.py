@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from icm.engine.ledger import LEDGER
-from icm.images.write import lock
+from icm.locks import lock
 
 _PREFIX = "icm-batch-"
 

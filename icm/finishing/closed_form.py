@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from icm.errors import InputError
 from icm.finishing.full_resolution import guided_upsampling
 from icm.finishing.kernels import load_pymatting
-from icm.images import resize
+from icm.images import resize, scaled_size
 
 _MEGAPIXELS = 0.5  # solved at once: some 4 s and 0.5 GB on one core
 _REACH = 2  # pixels: a 3 x 3 window at the unknown's border touches no further
@@ -56,9 +56,8 @@ def closed_form_alpha(
     if scale == 1:
         solved = _solve(inner_image, inner_trimap)
     else:
-        height, width = (max(1, round(side * scale)) for side in inner_trimap.shape)
-        small_image = resize(inner_image, (height, width))
-        small_alpha = _solve(small_image, _shrunk_trimap(inner_trimap, (height, width)))
+        size = scaled_size(inner_trimap.shape, scale)
+        small_alpha = _solve(resize(inner_image, size), _shrunk_trimap(inner_trimap, size))
         solved = guided_upsampling(small_alpha, inner_image)
     alpha[box] = np.where(unknown[box], solved, inner_trimap)
     return alpha

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from icm.finishing.kernels import load_pymatting, one_thread
 from icm.finishing.tiles import by_planes, enlarged, rows_of
-from icm.images import resize
+from icm.images import resize, scaled_size
 
 _SURE = 0.999  # from here on the picture's own colour is kept, bit by bit
 _ONE_AT_A_TIME = threading.Lock()  # numba may end the process where two threads are in one kernel
@@ -70,7 +70,7 @@ def _colour_edges(image: Map, alpha: Map, soft: NDArray[np.uint8], foreground: M
 def _smooth_colours(image: Map, alpha: Map) -> Map:
     """Colours of the object and of what is behind it, h w 6, at up to 2 megapixels."""
     scale = min(1.0, float(np.sqrt(_MEGAPIXELS * 1e6 / alpha.size)))
-    size = max(1, round(alpha.shape[0] * scale)), max(1, round(alpha.shape[1] * scale))
+    size = scaled_size(alpha.shape, scale)
     if size == (1, 1):  # too little for a pyramid
         return np.tile(resize(image, size), 2)
     small_image, small_alpha = (

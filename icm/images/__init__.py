@@ -8,7 +8,7 @@ from icm.images.picture import Picture, PictureSource
 from icm.images.png import write_png
 from icm.images.profile import convert_colours
 from icm.images.regular import open_regular
-from icm.images.resize import resize
+from icm.images.resize import resize, scaled_size
 from icm.images.write import check_writable, remove_leftovers, written_aside
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "read_mask",
     "remove_leftovers",
     "resize",
+    "scaled_size",
     "shortened",
     "write_picture",
     "write_png",

@@ -31,6 +31,11 @@ def resize(array: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float32]:
     return np.clip(result, 0, 1, out=result)
 
 
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Both sides times `scale`, rounded, each at least one pixel; in the order given."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def _interpolate(
     array: NDArray[np.float32], size: tuple[int, int], method: int
 ) -> NDArray[np.float32]:

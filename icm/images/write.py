@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from icm.errors import OutputError
+from icm.locks import lock
 
 _LEFTOVER = re.compile(r"\.icm-[0-9a-f]{32}\.part")
 
@@ -91,23 +91,6 @@ def remove_leftovers(folder: Path, *, below: bool = False) -> None:
                 _remove_if_dead(Path(place, name))
         if not below:
             folders.clear()
-
-
-def lock(file: int) -> bool:
-    """Locks an open file until it is closed; false where another process holds it.
-
-    The system gives the lock back when a process ends, however it ends. Where a file system knows
-    no locks, or the system is Windows, every file counts as held.
-    """
-    if sys.platform == "win32":
-        return False
-    import fcntl  # noqa: PLC0415 - not on Windows
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _remove_if_dead(path: Path) -> None:

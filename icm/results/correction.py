@@ -13,7 +13,7 @@ from icm.finishing.full_resolution import evaluated, guided_fit
 from icm.finishing.regrowing import regrown
 from icm.finishing.stroke_cues import Hint
 from icm.finishing.tiles import Tile, enlarged
-from icm.images import resize
+from icm.images import resize, scaled_size
 from icm.results.strokes import Stroke
 
 LONGEST = 256  # pixels of a part's longer side when it is matted anew
@@ -128,8 +128,8 @@ def part_about(stroke: Stroke, image: Map, alpha: Map, guidance: Map) -> Part | 
         return None
     height, width = tile.bottom - tile.top, tile.right - tile.left
     scale = min(1.0, LONGEST / max(height, width))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
-    full = max(1, round(alpha.shape[0] * scale)), max(1, round(alpha.shape[1] * scale))
+    size = scaled_size((height, width), scale)
+    full = scaled_size(alpha.shape, scale)
     top, left = (
         min(round(start * scale), whole - kept)
         for start, whole, kept in zip((tile.top, tile.left), full, size, strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icm.config.export import Export
-from icm.images import resize
+from icm.images import resize, scaled_size
 from icm.results.matte import Matte
 
 Box = tuple[int, int, int, int]
@@ -92,7 +92,7 @@ def _on_canvas(matte: Matte, canvas: tuple[int, int], margin: int) -> Matte:
     height, width = matte.picture.size
     room = canvas[1] - 2 * margin, canvas[0] - 2 * margin
     scale = min(1.0, room[0] / height, room[1] / width)
-    size = max(1, round(height * scale)), max(1, round(width * scale))
+    size = scaled_size((height, width), scale)
     if size != matte.picture.size:
         matte = _scaled(matte, size)
     rows, columns = canvas[1] - size[0], canvas[0] - size[1]

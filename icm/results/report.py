@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from icm.errors import IcmError
-from icm.images import Picture, resize
+from icm.images import Picture, resize, scaled_size
 
 NOTHING = "nothing written"
 PICTURED = 300  # targets shown with pictures; some 15 kB each
@@ -140,8 +140,7 @@ def _figure(row: Reported) -> str:
 
 def _small(picture: Picture) -> NDArray[np.float32]:
     scale = min(1.0, _SIDE / max(picture.size))
-    height, width = (max(1, round(side * scale)) for side in picture.size)
-    size = height, width
+    size = scaled_size(picture.size, scale)
     if picture.alpha is None:
         return picture.at(size)
     rows, columns = (np.arange(side) // _SQUARE for side in size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import time
@@ -164,3 +165,24 @@ def test_what_a_killed_page_left_is_removed_by_the_next(tmp_path, monkeypatch) -
     assert young.exists()  # another page is about to lock it
     assert not old.exists()
     alive.close()
+
+
+def test_a_page_that_is_just_locking_its_folder_keeps_it(tmp_path, monkeypatch) -> None:
+    """Another one looks for leftovers while the lock file is there, but not yet locked."""
+    monkeypatch.setattr(leftovers.tempfile, "gettempdir", lambda: str(tmp_path))
+    root = tmp_path / "icm-page-new"
+    root.mkdir()
+    flock = fcntl.flock
+
+    def late(file: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        leftovers.remove_leftovers()
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    claim = leftovers.claim(root)
+    leftovers.remove_leftovers()
+    assert root.is_dir()
+    os.close(claim)
+    leftovers.remove_leftovers()
+    assert not root.exists()

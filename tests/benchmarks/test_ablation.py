@@ -44,9 +44,12 @@ def test_the_configuration_freezes_all_before_the_plug_points() -> None:
     assert config.steps >= 500
 
 
-def test_its_layers_exist_without_any_block() -> None:
+def test_without_any_block_the_layers_behind_the_plug_points_learn_alone() -> None:
     config = load_training(CONFIG, [])
-    freeze_others(untrained(config)[0], config.trained)
+    model, _ = untrained(config)
+    freeze_others(model, config.trained)
+    learning = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert {name.split(".")[1] for name in learning} == {"fuse_8", "coarse_head", "fuse_4"}
 
 
 def test_a_block_is_trained_alone_and_evaluated(

@@ -1,8 +1,7 @@
-"""Prototype matching and its alignment loss against loops."""
+"""Prototype matching against loops."""
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from icm.blocks import prototype
 from icm.errors import ConfigError
@@ -38,40 +37,8 @@ def check_formula(blocks):
         torch.testing.assert_close(block(x, guide, VALID, MASK)[b], expected)
 
 
-@torch.no_grad()
-def check_alignment(blocks):
-    target, reference = normal(3, 4, 3, 2), normal(3, 4, 2, 2, seed=2)
-    logits = normal(3, 2, 3, 2, seed=3)
-    logits[1, 1] = -9  # no foreground predicted: this item does not count
-    mask = (normal(3, 1, 4, 4, seed=4) > 0).double()
-    losses = []
-    for b in (0, 2):
-        chosen = (logits[b, 1] > logits[b, 0]).double().flatten()
-        token = target[b].flatten(1).T
-        back = match(reference[b], token, torch.ones(6).double(), chosen, 20.0)
-        back = F.interpolate(back[None], size=(4, 4), mode="bilinear")[0]
-        share = back.exp() / back.exp().sum(0)
-        picked = torch.where(mask[b, 0] > 0, share[1], share[0])
-        losses.append(-picked.log().mean())
-    found = blocks.alignment_loss(target, logits, reference, mask)
-    torch.testing.assert_close(found, sum(losses) / 2)
-
-
 def test_formula():
     check_formula(prototype)
-
-
-def test_alignment_formula():
-    check_alignment(prototype)
-
-
-def test_alignment_without_any_foreground_is_zero_and_has_a_gradient():
-    target = torch.randn(2, 4, 3, 3, requires_grad=True)
-    logits = torch.stack([torch.ones(2, 3, 3), torch.zeros(2, 3, 3)], dim=1)
-    loss = prototype.alignment_loss(target, logits, torch.randn(2, 4, 3, 3), torch.ones(2, 1, 3, 3))
-    loss.backward()
-    assert loss == 0
-    assert target.grad.isfinite().all()
 
 
 def test_a_class_without_tokens_matches_nothing():
@@ -96,15 +63,6 @@ def test_mutant_prototypes_not_divided_by_their_weight():
 def test_mutant_classes_swapped():
     assert_caught(
         prototype, "valid_bm * (1 - weight_bm)", "valid_bm * (0 + weight_bm)", check_formula
-    )
-
-
-def test_mutant_alignment_counts_every_item():
-    assert_caught(
-        prototype,
-        "predicted_bm.any(dim=1).to(loss_b.dtype)",
-        "torch.ones_like(loss_b)",
-        check_alignment,
     )
 
 

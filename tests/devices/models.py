@@ -14,8 +14,8 @@ from icm.backbones.stable_diffusion.parts import Parts, alpha_cumprod
 from icm.build import Built, build, read_model_config
 from icm.config.diffusion import DiffusionBackboneConfig
 from icm.models.matting_model import MattingModel
-from icm.models.published.network import released_network
 from tests.devices.fake_gpu import GPU, moved
+from tests.models.published.released import released_network
 
 
 def bundled(name: str, *overrides: str) -> Built:

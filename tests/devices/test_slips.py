@@ -96,9 +96,13 @@ def test_what_a_gpu_does_by_itself_passes(watch) -> None:
     assert watch.products == {torch.bfloat16: 1}
 
 
-def test_the_ridge_does_not_wait_but_checks_where_it_costs_nothing(watch) -> None:
+def test_the_ridge_does_not_wait(watch) -> None:
+    target, reference = (ones(1, count, 2, dtype=torch.bfloat16) for count in (4, 5))
     with watch.closely():
-        weighted_ridge_scores(ones(1, 4, 2), ones(1, 5, 2), ones(1, 5), ones(1, 5), 0.1)
+        scores_bn = weighted_ridge_scores(target, reference, ones(1, 5), ones(1, 5), 0.1)
+    assert scores_bn.device == GPU
+    assert scores_bn.shape == (1, 4)
+    assert scores_bn.dtype == torch.float32
 
 
 def test_the_ridge_refuses_what_has_no_solution_on_a_cpu() -> None:

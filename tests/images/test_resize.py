@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from icm.images import resize
+from icm.images import resize, scaled_size
 
 
 def test_shrinking_by_a_whole_number_is_the_mean_of_the_blocks():
@@ -50,3 +50,18 @@ def test_the_same_size_is_a_copy():
 def test_one_channel_keeps_its_axis(size):
     assert resize(np.ones((4, 4, 1)), size).shape == (*size, 1)
     assert resize(np.ones((1, 1)), size).shape == size
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "expected"),
+    [
+        ((300, 200), 1.0, (300, 200)),
+        ((300, 200), 0.333, (100, 67)),
+        ((5, 7), 0.5, (2, 4)),  # halves to the even side
+        ((4000, 3), 0.1, (400, 1)),  # a thin picture keeps a pixel
+        ((3, 4), 2.5, (8, 10)),
+    ],
+)
+def test_a_scaled_size_is_rounded_and_never_empty(size, scale, expected):
+    assert scaled_size(size, scale) == expected
+    assert scaled_size(size[::-1], scale) == expected[::-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from icm.models.published.network import released_network
+from tests.models.published.released import released_network
 from tests.parity import checks
 
 CHECKS = checks.COMMON + checks.PUBLISHED_ONLY

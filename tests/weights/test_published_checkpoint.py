@@ -13,7 +13,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from icm.errors import OutputError, WeightsError
-from icm.models.published.network import released_network
 from icm.weights.hashes import sha256_of
 from icm.weights.published_checkpoint import (
     PREFIX,
@@ -21,6 +20,7 @@ from icm.weights.published_checkpoint import (
     import_checkpoint,
     published_shapes,
 )
+from tests.models.published.released import released_network
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,7 @@ class Pool:
         self._deaths: Counter[tuple[str, str]] = Counter()
         self._fruitless = 0
         self._model: Model | None = None
+        self._stopping = False
         self._grow(config.least)
 
     @property
@@ -148,17 +149,18 @@ class Pool:
     def run(self, orders: Iterator[Order], stop: Stop) -> Iterator[list[Row]]:
         """Yields rows as they come, and nothing now and then while there are none.
 
+        A target that a worker does not return, though nobody asked it to stop, is given to another
+        one; after a few it fails.
+
         Raises:
             IcmError: workers die or fail one after another without having done anything.
         """
         more = True
-        told = False
         while True:
             if not stop.asked:
                 more = self._give(orders) if more or self._again else False
                 self._grow_while_busy(more)
-            elif not told:
-                told = True
+            elif not self._stopping:
                 self._tell_to_stop()
             if stop.insisted:
                 return
@@ -221,7 +223,7 @@ class Pool:
         try:
             rows: list[Row] = self._ray.get(next(given.results))
         except StopIteration:
-            hand.given.popleft()
+            self._ended(hand)
             return []
         except self._ray.exceptions.RayError as error:
             self._bury(hand, error)
@@ -232,6 +234,15 @@ class Pool:
         for row in rows:
             given.left.pop((row.entry.group, row.entry.source), None)
         return rows
+
+    def _ended(self, hand: _Hand) -> None:
+        """After the last row of a lot: a worker that has not returned all of it is not trusted."""
+        left = hand.given[0].left
+        if left and not self._stopping:
+            text = f"a worker ended a lot without {len(left)} of its targets"
+            self._bury(hand, OutputError(text))
+        else:
+            hand.given.popleft()
 
     def _give(self, orders: Iterator[Order]) -> bool:
         """Gives every worker what it may have at hand; false where no order is left."""
@@ -264,6 +275,7 @@ class Pool:
             self._hands.append(_Hand(actor, actor.prepare.remote()))
 
     def _tell_to_stop(self) -> None:
+        self._stopping = True
         for hand in self._hands:
             if hand.model is not None:
                 self._control(hand.actor.stop).remote()

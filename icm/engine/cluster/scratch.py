@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from icm.config.home import cache_root
 from icm.engine.cluster.storage import Place
 from icm.images import written_aside
-from icm.images.write import lock
+from icm.locks import lock, make_locked
 
 _PREFIX = "icm-worker-"
 _LOCK = "lock"
@@ -33,12 +33,12 @@ class Scratch:
             if _is_dead(leftover):
                 shutil.rmtree(leftover, ignore_errors=True)
         self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._file = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        lock(self._file)
+        self._lock = make_locked(self.folder / _LOCK)
 
     def close(self) -> None:
         """Removes it."""
-        os.close(self._file)
+        if self._lock is not None:
+            os.close(self._lock)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -80,6 +80,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def _is_dead(folder: Path) -> bool:
+    """Whether its lock is free; a folder without one is new, or its owner could not lock it."""
     try:
         handle = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

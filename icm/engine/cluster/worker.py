@@ -192,11 +192,14 @@ class Worker:
         return Row(entry, shown(uri), looked.version, self._name, self._node, reason=looked.reason)
 
     def _sent(self, row: Row, outcome: Outcome, earlier: dict[str, OutputRecord]) -> Row:
-        """The row, once the target's results are in the store, or a failure where they are not."""
+        """The row, once the target's results are in the store, or a failure where they are not.
+
+        Either way none of its files stays on this machine.
+        """
         started = time.monotonic()
         try:
             for file in outcome.files:
-                self._send(file)
+                self._results.below(file).write((self._folder / file).read_bytes())
             if outcome.state == "skipped":
                 self._remove_results(row.entry, earlier)
         except Exception as error:  # whatever one target does, the others go on
@@ -205,17 +208,13 @@ class Worker:
                 update={"state": "failed", "outputs": {}, "error": shown(text)[:500]}
             )
             return replace(row, entry=failed)
+        finally:
+            for file in outcome.files:
+                (self._folder / file).unlink(missing_ok=True)
         if not outcome.files:
             return row
         seconds = {**row.entry.seconds, "upload": round(time.monotonic() - started, 4)}
         return replace(row, entry=row.entry.model_copy(update={"seconds": seconds}))
-
-    def _send(self, file: str) -> None:
-        path = self._folder / file
-        try:
-            self._results.below(file).write(path.read_bytes())
-        finally:
-            path.unlink(missing_ok=True)
 
     def _remove_results(self, entry: Entry, earlier: dict[str, OutputRecord]) -> None:
         """Removes what an earlier run made of a target that is skipped now."""

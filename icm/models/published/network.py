@@ -102,27 +102,6 @@ class PublishedNetwork(nn.Module):
             reference_weight(mask_b1hw, grid, self.in_context_fusion.pool_type)
 
 
-def released_network() -> PublishedNetwork:
-    """The network of the released checkpoint, with random weights: 768 x 768, 21.1 M parameters."""
-    fusion = SemiTrainingAttentionBlocks(
-        res_ratio=None,
-        pool_type="min",
-        upsample_mode="bicubic",
-        use_norm=1280,
-        in_ft_dim=(1280, 1280),
-        in_attn_dim=(576, 2304),
-        attn_out_dim=256,
-        ft_out_dim=(320, 320),
-    )
-    decoder = DetailCapture(
-        in_chans=320,
-        img_chans=3,
-        convstream_out=(48, 96, 192),
-        fusion_out=(256, 128, 64, 32),
-    )
-    return PublishedNetwork(fusion, decoder)
-
-
 def _pick(features: Features, level: int) -> Tensor:
     if not -len(features.maps) <= level < len(features.maps):
         raise InputError(f"features of {len(features.maps)} levels: level {level} is needed")

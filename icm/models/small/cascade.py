@@ -18,7 +18,7 @@ from icm.finishing.full_resolution import band_of, full_resolution_alpha, neares
 from icm.finishing.hints import fitted, hints_of
 from icm.finishing.tiles import Tile, by_planes, enlarged, planes_of, rows_of
 from icm.functional.beside import mapped
-from icm.images import Picture, resize
+from icm.images import Picture, resize, scaled_size
 from icm.models.small.refiner import DetailRefiner
 
 HEIGHT = 112  # pixels of the rows that a tile answers for
@@ -30,29 +30,32 @@ Map = NDArray[np.float32]
 Input = tuple[Tile, Map, Map]  # a tile, its image 3 h w and its hints 5 h w
 
 
-def refine_alpha(refiner: DetailRefiner, alpha: Map, picture: Picture, *, longest: int) -> Map:
-    """Alpha at the picture's size.
+def refined_alpha(refiner: DetailRefiner, alpha: Map, picture: Picture, *, longest: int) -> Map:
+    """Alpha at the size up to which the refiner works: the network's part.
 
     Args:
         refiner: on the device and under the autocast that the caller has chosen.
         alpha: h w in [0, 1], of the whole picture, at the network's size.
         picture: the target.
-        longest: side in pixels up to which the refiner is used; guided filtering does the rest.
+        longest: side in pixels up to which the refiner is used; `enlarged_alpha` does the rest.
 
     Returns:
-        float32 in [0, 1] at the picture's size; 0 or 1 outside the unknown band.
+        float32 in [0, 1] at `refined_size`; 0 or 1 outside the unknown band.
     """
-    return enlarged_alpha(refined_alpha(refiner, alpha, picture, longest=longest), picture)
-
-
-def refined_alpha(refiner: DetailRefiner, alpha: Map, picture: Picture, *, longest: int) -> Map:
-    """As `refine_alpha`, at the size up to which the refiner works: the network's part."""
     size = refined_size(picture.size, max(longest, *alpha.shape))
     return _refined(refiner, alpha, picture.at(size))
 
 
 def enlarged_alpha(refined: Map, picture: Picture) -> Map:
-    """The refined alpha at the picture's size: what needs no network."""
+    """Alpha at the picture's size, by guided filtering: what needs no network.
+
+    Args:
+        refined: h w in [0, 1], of the whole picture, as `refined_alpha` gives it.
+        picture: the target.
+
+    Returns:
+        float32 in [0, 1] at the picture's size; 0 or 1 outside the unknown band.
+    """
     if refined.shape == picture.size:
         return refined
     return full_resolution_alpha(refined, picture.rgb)
@@ -63,7 +66,7 @@ def refined_size(full: tuple[int, int], longest: int) -> tuple[int, int]:
     if max(full) <= BARELY_LARGER * longest:
         return full
     scale = longest / max(full)
-    return max(1, round(full[0] * scale)), max(1, round(full[1] * scale))
+    return scaled_size(full, scale)
 
 
 def _refined(refiner: DetailRefiner, alpha: Map, image: Map) -> Map:

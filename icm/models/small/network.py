@@ -9,7 +9,7 @@ decoder at full size. A confidence says whether the object is in the target at a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +17,8 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from icm.blocks.plugs import Refinement
-from icm.models.small.guidance import (
-    GUIDANCE_CHANNELS,
-    FewShotCorrespondence,
-    FewShotGuidance,
-    FewShotReference,
-    FewShotTokens,
-)
+from icm.models.small.guidance import GUIDANCE_CHANNELS, FewShotCorrespondence
+from icm.models.small.network_steps import Drawn, KnownTokens, SmallOutput, SmallSketch
 from icm.models.small.presence import PresenceHead, presence_features
 from icm.models.small.token_reader import TokenReader
 from icm.results import Example, Features, Prediction
@@ -31,66 +26,6 @@ from icm.results import Example, Features, Prediction
 POSITION_GRID = 16
 DETAIL_CHANNELS = 48  # of the details at 1/2
 PRESENCE_WIDTH = 64
-
-
-@dataclass(frozen=True)
-class SmallSketch:
-    """Everything that is computed before details are decoded.
-
-    Attributes:
-        fused_bchw: tokens, maps and guidance fused at 1/8.
-        fine_bchw: the finest map of the backbone, merged.
-        coarse_b1hw: logit of alpha, at 1/8.
-        guidance: the few-shot guidance.
-        present_b: logit of presence.
-        presence_feature_bc: input of the presence head.
-    """
-
-    fused_bchw: Tensor
-    fine_bchw: Tensor
-    coarse_b1hw: Tensor
-    guidance: FewShotGuidance
-    present_b: Tensor
-    presence_feature_bc: Tensor
-
-
-@dataclass(frozen=True)
-class SmallOutput:
-    """Logits and guidance, as the losses need them.
-
-    Attributes:
-        logit_b1hw: logit of alpha, at the input size.
-        coarse_b1hw: logit of alpha, at 1/8.
-        guidance: the few-shot guidance.
-        present_b: logit of presence.
-        first: sketch of the first pass, where there were more.
-    """
-
-    logit_b1hw: Tensor
-    coarse_b1hw: Tensor
-    guidance: FewShotGuidance
-    present_b: Tensor
-    first: SmallSketch | None = None
-
-
-@dataclass(frozen=True)
-class KnownTokens:
-    """Tokens of a target and its examples, made once for all passes of one prediction."""
-
-    target: FewShotTokens
-    examples: tuple[FewShotTokens, ...]
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """A sketch before presence, and what presence is predicted from."""
-
-    fused_bchw: Tensor
-    fine_bchw: Tensor
-    coarse_b1hw: Tensor
-    guidance: FewShotGuidance
-    reference: FewShotReference
-    token_bchw: Tensor
 
 
 class SmallNetwork(nn.Module):
@@ -256,7 +191,7 @@ class SmallNetwork(nn.Module):
 
     def _drawn(
         self, target: Features, examples: Sequence[Example], known: KnownTokens | None
-    ) -> _Drawn:
+    ) -> Drawn:
         """A sketch before presence; examples of the target's batch."""
         reference = self.correspondence.reference(examples, known.examples if known else None)
         guidance = self.correspondence(target, reference, known.target if known else None)
@@ -269,7 +204,7 @@ class SmallNetwork(nn.Module):
         maps = [example.features.maps[1] for example in examples]
         fused_bchw = self.refinement(fused_bchw, maps, [example.mask_b1hw for example in examples])
         coarse_b1hw = self.coarse_head(fused_bchw).float()
-        return _Drawn(fused_bchw, fine, coarse_b1hw, guidance, reference, token_bchw)
+        return Drawn(fused_bchw, fine, coarse_b1hw, guidance, reference, token_bchw)
 
     def _read(self, target: Features, guidance_bchw: Tensor, examples: Sequence[Example]) -> Tensor:
         """Target tokens at 1/16 after reading the references': b c h w."""

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
+from icm.images import scaled_size
+
 LONGEST = 160  # pixels of a side at which the line is sought
 NARROW = 0.5  # of the median radius: the line ends where the region gets thinner
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -36,7 +38,7 @@ def centre_line(region: NDArray[np.bool_]) -> CentreLine:
     """
     height, width = region.shape
     scale = min(1.0, LONGEST / max(height, width))
-    size = max(1, round(height * scale)), max(1, round(width * scale))
+    size = scaled_size((height, width), scale)
     share = cv2.resize(region.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
     inside = _largest(share >= min(0.5, float(share.max())))
     padded = np.pad(inside.astype(np.uint8), 1)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icm.errors import InputError
+from icm.images import scaled_size
 from icm.research.data.store import FORMAT, Described, Entry, PictureStore, open_store
 
 Plane = NDArray[np.uint8]
@@ -316,7 +317,7 @@ def _reduced(pixels: Plane | NDArray[np.float32], longest: int) -> NDArray[Any]:
     if max(height, width) <= longest:
         return pixels
     scale = longest / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = scaled_size((width, height), scale)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
 
 

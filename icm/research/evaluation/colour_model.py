@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.images import scaled_size
 from icm.research.evaluation.predictor import Estimate, Fitted, Marked, Pixels
 
 LONGEST = 256  # working size, about what the small model sees; the result is enlarged
@@ -54,7 +55,7 @@ class ColourModel:
     def _cut(self, target: Pixels, models: Models) -> Estimate:
         height, width = target.shape[:2]
         scale = min(1.0, LONGEST / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        size = scaled_size((width, height), scale)
         image = cv2.resize(target, size, interpolation=cv2.INTER_AREA)
         mask = self._labelled(image, models)
         alpha = mask.astype(np.float32)

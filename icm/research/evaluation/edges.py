@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.images import Picture, resize
+from icm.images import Picture, resize, scaled_size
 from icm.research.data.compositing import Sprite
 from icm.research.data.pictures import PICTOGRAMS, held_out_for_composites, read_cutout, read_image
 from icm.research.data.procedural.fine import FINE_FAMILIES
@@ -185,7 +185,7 @@ def _layer(sprite: Sprite, scale: float, frame: tuple[int, int]) -> NDArray[np.f
     layer = layer[top : top + height, left : left + width]
     most = min(LARGEST * frame[0] / height, LARGEST * frame[1] / width)
     scale = min(scale, most)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = scaled_size((width, height), scale)
     method = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
     layer = cv2.resize(layer, size, interpolation=method).reshape(size[1], size[0], 4)
     return np.asarray(np.clip(layer, 0, [255, 255, 255, 1]), np.float32)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.images import scaled_size
 from icm.research.evaluation.groups import Group, Sample
 from icm.research.evaluation.predictor import Pixels, Plane, Predictor
 from icm.research.evaluation.protocol import Score
@@ -86,7 +87,7 @@ def _tile(image: Pixels) -> Pixels:
     """The whole picture in the middle of a square."""
     height, width = image.shape[:2]
     scale = TILE / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = scaled_size((width, height), scale)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     small = cv2.resize(image, size, interpolation=method)
     tile = np.full((TILE, TILE, 3), PAPER, np.uint8)

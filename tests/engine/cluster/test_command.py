@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from icm.cli import main
-from icm.engine import Stop, run_folder
+from icm.engine import Job, Stop, cluster, run_folder
+from icm.engine.cluster import ClusterRequest
 from icm.matting import Matting
 from tests.engine.cluster.conftest import Buckets, Machines, Marked, icm
 from tests.engine.conftest import Followed, Requests
@@ -79,6 +81,28 @@ def test_what_a_cluster_cannot_do_is_a_wrong_call(
     assert main([*call, *options]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_names_folders_that_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray", reason="the extra [ray] is not installed")
+
+    def previewed(request: ClusterRequest, stop: Stop) -> Iterator[tuple[Job, str]]:
+        request.missed.append(("in/closed", "permission denied"))
+        yield Job("", "a.png", Path("a.png"), "a"), "new"
+        yield Job("", "b.png", Path("b.png"), "b"), "up to date"
+
+    monkeypatch.setattr(cluster, "preview_cluster", previewed)
+    (tmp_path / "in").mkdir()
+    call = [str(tmp_path / "in") if word == "IN" else word for word in CALL]
+    assert main([*call, "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "a.png -> a: new",
+        "b.png -> b: up to date",
+        "in/closed: will fail: permission denied",
+        "1 of 2 would be done",
+    ]
 
 
 def test_without_the_extra_the_message_names_it(

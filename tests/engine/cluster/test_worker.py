@@ -203,6 +203,7 @@ def test_a_store_that_takes_nothing_is_an_error_of_the_target(
     assert row.entry.outputs == {}
     assert "no room" in (row.entry.error or "")
     assert "secret" not in (row.entry.error or "")
+    assert not list(station.worker._folder.rglob("*.png"))
 
 
 def test_a_preview_tells_what_would_be_done(station: Station, targets: list[Target]) -> None:

@@ -7,9 +7,10 @@ import torch
 
 from icm.errors import InputError
 from icm.models.published import DetailCapture, SemiTrainingAttentionBlocks
-from icm.models.published.network import PublishedNetwork, released_network
+from icm.models.published.network import PublishedNetwork
 from icm.results import Example, Features
 from tests.models.contracts import compiles, every_parameter_gets_a_gradient, randomise, untouched
+from tests.models.published.released import released_network
 
 HEIGHT, WIDTH = 33, 50
 

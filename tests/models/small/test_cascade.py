@@ -9,7 +9,13 @@ import torch
 from icm.finishing import full_resolution_alpha
 from icm.images import Picture, resize
 from icm.models.small import cascade
-from icm.models.small.cascade import HEIGHT, MARGIN, refine_alpha, refined_size
+from icm.models.small.cascade import (
+    HEIGHT,
+    MARGIN,
+    enlarged_alpha,
+    refined_alpha,
+    refined_size,
+)
 from icm.models.small.refiner import Correction, DetailRefiner
 
 
@@ -60,7 +66,8 @@ def test_alpha_stays_where_it_is_at_any_size(size: tuple[int, int]) -> None:
     picture = painted(*size)
     small = resize(picture.rgb[..., 0], (48, 64))
     with torch.inference_mode():
-        alpha = refine_alpha(as_if_trained(), small, picture, longest=256)
+        refined = refined_alpha(as_if_trained(), small, picture, longest=256)
+    alpha = enlarged_alpha(refined, picture)
     assert alpha.shape == size
     assert alpha.dtype == np.float32
     assert alpha.min() >= 0
@@ -72,7 +79,7 @@ def test_with_the_gate_closed_it_is_the_guided_filter(size: tuple[int, int]) -> 
     """Never worse than the guided filter where the refiner is unsure: the same alpha."""
     picture = speckled(*size)
     small = np.clip(resize(painted(*size).rgb[..., 0], (48, 64)) * 0.9 + 0.01, 0, 1)
-    alpha = refine_alpha(shut(), small, picture, longest=1024)
+    alpha = refined_alpha(shut(), small, picture, longest=1024)
     np.testing.assert_allclose(alpha, full_resolution_alpha(small, picture.rgb), atol=1e-6)
 
 
@@ -81,7 +88,7 @@ def test_a_sure_alpha_is_exact_and_costs_no_pass() -> None:
         def forward(self, image_b3hw: torch.Tensor, hints_b5hw: torch.Tensor) -> Correction:
             raise AssertionError("nothing to refine")
 
-    alpha = refine_alpha(
+    alpha = refined_alpha(
         Never((4, 4, 4)), np.full((16, 16), 0.99, np.float32), painted(40, 40), longest=64
     )
     assert (alpha == 1).all()
@@ -98,7 +105,7 @@ def test_only_tiles_with_something_unknown_are_looked_at() -> None:
     small = np.zeros((256, 256), np.float32)
     small[100:108, 32:58] = 0.5
     watching = Watching((4, 4, 4)).requires_grad_(False)
-    alpha = refine_alpha(watching, small, painted(1024, 1024), longest=1024)
+    alpha = refined_alpha(watching, small, painted(1024, 1024), longest=1024)
     # Soft from 128 to 232, unknown from 116 to 244; in the fourth row.
     assert seen == [torch.Size((1, 3, HEIGHT + 2 * MARGIN, 144 + 2 * MARGIN))]
     assert not alpha[:380].any()
@@ -110,9 +117,9 @@ def test_tiles_leave_no_seams() -> None:
     picture = speckled(160, 400)
     small = np.full((40, 100), 0.5, np.float32)
     with torch.inference_mode():
-        tiled = refine_alpha(as_if_trained(), small, picture, longest=1024)
+        tiled = refined_alpha(as_if_trained(), small, picture, longest=1024)
         cut = Picture(picture.rgb[:, 64:224])
-        alone = refine_alpha(as_if_trained(), small[:, 16:56], cut, longest=1024)
+        alone = refined_alpha(as_if_trained(), small[:, 16:56], cut, longest=1024)
     middle = slice(MARGIN + 8, -MARGIN - 8)
     difference = np.abs(tiled[:, 64:224] - alone)[middle, middle]
     assert difference.mean() < 0.01
@@ -124,7 +131,7 @@ def test_the_same_bytes_again() -> None:
     small = resize(painted(300, 420).rgb[..., 0], (48, 64))
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         once, again = (
-            refine_alpha(as_if_trained(), small, picture, longest=1024) for _ in range(2)
+            refined_alpha(as_if_trained(), small, picture, longest=1024) for _ in range(2)
         )
     assert once.tobytes() == again.tobytes()
 
@@ -144,10 +151,10 @@ def test_tiles_of_one_size_together_give_what_each_gives_alone(
     refiner.load_state_dict(as_if_trained().state_dict())
     picture, small = speckled(520, 400), np.zeros((130, 100), np.float32)
     small[10:120, 20:24] = small[10:120, 70:74] = small[50:60, 20:80] = 0.5
-    alone = refine_alpha(refiner, small, picture, longest=1024)
+    alone = refined_alpha(refiner, small, picture, longest=1024)
     count, passes[:] = len(passes), []
     monkeypatch.setattr(cascade, "_alone", lambda device: False)
-    together = refine_alpha(refiner, small, picture, longest=1024)
+    together = refined_alpha(refiner, small, picture, longest=1024)
     assert sum(passes) == count
     assert len(passes) < count
     np.testing.assert_allclose(together, alone, atol=1e-6)

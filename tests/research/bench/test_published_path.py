@@ -11,10 +11,10 @@ from icm.backbones.stable_diffusion.architectures import ARCHITECTURES
 from icm.backbones.stable_diffusion.backbone import DiffusionBackbone
 from icm.backbones.stable_diffusion.parts import Parts
 from icm.config.diffusion import DiffusionBackboneConfig
-from icm.models.published.network import released_network
 from icm.research.bench.published_path import PublishedPath
 from icm.research.bench.stages import count_flops
 from icm.results import Example, Features
+from tests.models.published.released import released_network
 
 DEFAULTS = DiffusionBackboneConfig()
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.images import scaled_size
+
 Plane = NDArray[np.uint8]
 
 LONGEST = 200  # pixels at which the graph is cut
@@ -40,7 +42,7 @@ def outlined(image: Plane, share_hw: NDArray[np.float32]) -> Plane | None:
     if min(int((seeds == value).sum()) for value in (cv2.GC_FGD, cv2.GC_BGD)) < LEAST_SEEDS:
         return None
     scale = min(1.0, LONGEST / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = scaled_size((width, height), scale)
     small = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA)[..., ::-1])
     seeds = np.asarray(cv2.resize(seeds, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     models = np.zeros((1, 65)), np.zeros((1, 65))

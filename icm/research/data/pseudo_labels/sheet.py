@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from icm.images import scaled_size
 from icm.research.data.pseudo_labels.photograph import Plane
 
 TILE = 112  # pixels of a side
@@ -53,7 +54,7 @@ def _tile(verdict: Verdict) -> Plane:
     light = DIMMED + (1 - DIMMED) * verdict.mask[..., None].astype(np.float32) / 255
     shown = np.rint(verdict.image * light).astype(np.uint8)
     scale = TILE / max(shown.shape[:2])
-    size = (max(1, round(shown.shape[1] * scale)), max(1, round(shown.shape[0] * scale)))
+    size = scaled_size((shown.shape[1], shown.shape[0]), scale)
     small = cv2.resize(shown, size, interpolation=cv2.INTER_AREA)
     tile = np.zeros((TILE + CAPTION, TILE, 3), np.uint8)
     tile[: small.shape[0], : small.shape[1]] = small

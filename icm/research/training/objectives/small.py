@@ -15,7 +15,8 @@ from torch import Tensor
 from icm.backbones.denoiser import SmallBackbone
 from icm.config.training import SmallTraining
 from icm.models.matting_model import MattingModel
-from icm.models.small.network import SmallNetwork, SmallOutput, SmallSketch
+from icm.models.small.network import SmallNetwork
+from icm.models.small.network_steps import SmallOutput, SmallSketch
 from icm.research.data.batches import PairBatch
 from icm.research.training.distributed import DistributedContext
 from icm.research.training.loader import sampled_pairs

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from icm.models.small.network import SmallOutput, SmallSketch
+from icm.models.small.network_steps import SmallOutput, SmallSketch
 
 DICE_SMOOTHING = 50.0  # pixels; keeps targets without the object from dividing by nothing
 PYRAMID_LEVELS = 3

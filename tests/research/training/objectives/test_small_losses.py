@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from icm.models.small.guidance import FewShotGuidance, FewShotTokens
-from icm.models.small.network import SmallOutput, SmallSketch
+from icm.models.small.network_steps import SmallOutput, SmallSketch
 from icm.research.training.objectives.small_losses import Objective, matting_objective
 
 NO_TOKENS = FewShotTokens(*(torch.zeros(0, 0, 0) for _ in range(5)))

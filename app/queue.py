@@ -145,16 +145,15 @@ class Device:
                 return
             try:
                 made = prepare()
-            except BaseException as error:
-                self._leave(ticket)
-                ticket.future.set_exception(error)
-            else:
                 threading.Thread(
                     target=self._resolve,
                     args=(ticket, lambda: follow(made, ticket)),
                     name="icm-run",
                     daemon=True,
                 ).start()
+            except BaseException as error:
+                self._leave(ticket)
+                ticket.future.set_exception(error)
 
         return self._queued(ticket, prepared)
 

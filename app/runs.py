@@ -6,6 +6,7 @@ import functools
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def start(
         progress = Progress("queued", total=len(chosen))
         run = _Run(visitor, models, chosen, progress, check_disk)
         progress.ticket = device.run(run.prepare, run.follow, visitor.client, turn=visitor.token)
+        progress.ticket.future.add_done_callback(run.ended)
         visitor.progress = progress
         for target in chosen:
             target.state, target.reason = "waiting", ""
@@ -181,6 +183,12 @@ class _Run:
                 visitor.changed()
             self._say("done" if progress.done == progress.total else "stopped")
         except Exception as error:
+            self._fail(error)
+
+    def ended(self, future: Future[None]) -> None:
+        """Keeps why the device could not go on with the run, as where no thread can be started."""
+        error = None if future.cancelled() else future.exception()
+        if isinstance(error, Exception):
             self._fail(error)
 
     def _read(self, target: Target) -> Picture | Final[None]:

@@ -54,3 +54,12 @@ def test_a_withdrawn_job_never_runs_and_frees_its_place(device, gate) -> None:
     assert seen == ["behind"]
     assert at_work.future.result(10)
     assert not device.withdraw(behind)
+
+
+@pytest.mark.usefixtures("no_threads_for_runs")
+def test_a_run_without_a_thread_fails_and_frees_its_place(device) -> None:
+    run = device.run(lambda: None, lambda made, ticket: None)
+    assert device.submit(lambda: 7).future.result(10) == 7
+    assert run.future.done()
+    assert "new thread" in str(run.future.exception())
+    assert len(device) == 0

@@ -118,6 +118,15 @@ def test_stop_ends_after_the_current_picture(ready, device, matting) -> None:
     assert states(ready) == ["done", "waiting", "waiting"]
 
 
+@pytest.mark.usefixtures("no_threads_for_runs")
+def test_a_run_that_cannot_be_begun_ends_with_words(ready, device, matting) -> None:
+    runs.start(ready, device, FakeModels(matting))
+    assert device.submit(lambda: 3).future.result(10) == 3
+    assert ready.progress.state == "failed"
+    assert "something went wrong" in ready.progress.message
+    assert states(ready) == ["waiting"] * 3
+
+
 def test_a_waiting_run_stops_at_once(ready, device, matting, gate) -> None:
     device.submit(gate.wait)
     runs.start(ready, device, FakeModels(matting))

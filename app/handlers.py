@@ -249,9 +249,9 @@ class Handlers:
         model = str(event._data.get("model", ""))
         model = model if model in self._desk.models.names else ""
         with registry.arriving(token, client_of(request), photo.stat().st_size, model) as visitor:
-            uploads.add_photo(visitor, _copied(photo, visitor), PHOTO, settings)
+            key = uploads.add_photo(visitor, _copied(photo, visitor), PHOTO, settings)
             copy = _copied(example(MASK), visitor)
-            uploads.set_mask(visitor, visitor.chosen_photo, copy, settings)
+            uploads.set_mask(visitor, key, copy, settings)
             copy.unlink()
             for target in TARGETS:
                 copy = _copied(example(target), visitor)

@@ -6,8 +6,11 @@ import threading
 
 import pytest
 
+from app import uploads
+from app.registry import Registry
 from app.settings import Settings
 from app.visitor import Visitor
+from tests.app.pictures import disc, encoded
 from tests.app.serving import QUICK, running
 
 
@@ -27,6 +30,14 @@ def visitor(tmp_path):
 
 
 @pytest.fixture
+def registry(tmp_path):
+    """Nobody is here yet."""
+    made = Registry(tmp_path / "root", "small", keep=3600, grace=3600)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def settings():
     """Settings as they come."""
     return Settings()
@@ -38,6 +49,21 @@ def gate():
     event = threading.Event()
     yield event
     event.set()
+
+
+@pytest.fixture
+def overtaken(monkeypatch):
+    """After each photo of the object that is added, another one arrives at once."""
+    add = uploads.add_photo
+
+    def adding(visitor, upload, name, settings) -> str:
+        key = add(visitor, upload, name, settings)
+        other = visitor.folder / "other"
+        other.write_bytes(encoded(disc()))
+        add(visitor, other, "other.png", settings)
+        return key
+
+    monkeypatch.setattr(uploads, "add_photo", adding)
 
 
 @pytest.fixture

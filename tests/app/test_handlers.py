@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 
 from app.desk import Desk
+from app.examples import PHOTO
 from app.handlers import Handlers
 from app.queue import Device
 from app.settings import Settings
@@ -52,3 +53,15 @@ def test_what_becomes_of_doubtful_pictures_is_chosen_with_the_run(handlers, visi
     with pytest.raises(gr.Error, match="'drop' is no choice: use keep, empty, skip"):
         handlers.again("", "drop", SimpleNamespace(session_hash="one"))
     assert visitor.absent == "keep"
+
+
+@pytest.mark.usefixtures("overtaken")
+def test_the_mask_of_the_example_stays_with_its_photo(registry) -> None:
+    device = Device(4)
+    handlers = Handlers(Desk(Settings(), registry, device, SimpleNamespace(names=["small"])))
+    event = gr.EventData(None, {"action": "example"})
+    request = SimpleNamespace(session_hash="one", client=SimpleNamespace(host="::1"))
+    handlers.on_easel("1" * 32, event, request)
+    photos = registry.get("1" * 32).photos
+    assert [(each.name, each.marked) for each in photos] == [(PHOTO, True), ("other.png", False)]
+    device.close()

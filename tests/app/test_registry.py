@@ -15,13 +15,6 @@ from icm import InputError
 ANN, BOB = "a" * 32, "b" * 32
 
 
-@pytest.fixture
-def registry(tmp_path):
-    made = Registry(tmp_path / "root", "small", keep=3600, grace=3600)
-    yield made
-    made.close()
-
-
 def arrived(registry, token, session="", client="here", size=1):
     """A visitor of whom something was kept."""
     with registry.arriving(token, client, size) as visitor:

@@ -95,17 +95,24 @@ def apply(visitor: Visitor, key: str, edit: Edit) -> int:
 
 
 def apply_to_all(visitor: Visitor, values: Adjustment) -> int:
-    """Adjusts every finished result, strokes kept; returns how many."""
-    with visitor.lock:
-        keys = [each.key for each in visitor.targets if each.results is not None]
-    for key in keys:
-        with visitor.lock:
-            strokes = current(visitor.target(key).path.parent).strokes
-        objects = (
-            values.objects if isinstance(values.objects, str) else "all"
-        )  # places are a picture's
-        apply(visitor, key, Edit(strokes, values.model_copy(update={"objects": objects})))
-    return len(keys)
+    """Adjusts every finished result, strokes kept; returns how many.
+
+    Results that are removed or made anew meanwhile are left out.
+    """
+    objects = values.objects if isinstance(values.objects, str) else "all"  # places are a picture's
+    values = values.model_copy(update={"objects": objects})
+    changed = 0
+    for key in _finished_keys(visitor):
+        try:
+            with visitor.lock:
+                strokes = current(visitor.target(key).path.parent).strokes
+            apply(visitor, key, Edit(strokes, values))
+        except (InputError, OSError):
+            if key in _finished_keys(visitor):
+                raise
+        else:
+            changed += 1
+    return changed
 
 
 def edited(target: Target, edit: Edit) -> Matte:
@@ -156,6 +163,15 @@ def _stroke(values: dict[str, Any]) -> Stroke:
     )
 
 
+def _finished_keys(visitor: Visitor) -> list[str]:
+    with visitor.lock:
+        return [target.key for target in visitor.targets if _is_finished(target)]
+
+
 def _check_finished(target: Target) -> None:
-    if target.results is None or target.state in ("waiting", "working"):
+    if not _is_finished(target):
         raise InputError("this picture is not cut out yet: wait for it")
+
+
+def _is_finished(target: Target) -> bool:
+    return target.results is not None and target.state not in ("waiting", "working")

@@ -167,7 +167,8 @@ class _Run:
             begun=self._begun,
         )
         try:
-            progress.started = progress.finished = time.monotonic()
+            with visitor.lock:
+                progress.started = progress.finished = time.monotonic()
             for _ in ticket.pictures(
                 ready.matting,
                 steps,
@@ -178,9 +179,10 @@ class _Run:
                 pause=lambda: visitor.away,
                 ordered=False,
             ):
-                progress.done += 1
-                progress.finished = time.monotonic()
-                visitor.changed()
+                with visitor.lock:
+                    progress.done += 1
+                    progress.finished = time.monotonic()
+                    visitor.changed()
             self._say("done" if progress.done == progress.total else "stopped")
         except Exception as error:
             self._fail(error)
@@ -210,14 +212,16 @@ class _Run:
         folder = target.path.parent
         matte = policed(matte, target, self.visitor.absent)
         write_results(matte, folder)
-        target.results = None if matte.skipped else folder
-        judge(target, matte, basis)
-        self._settle(target)
+        with self.visitor.lock:
+            target.results = None if matte.skipped else folder
+            judge(target, matte, basis)
+            self._settle(target)
 
     def _failed(self, target: Target, error: Exception) -> None:
-        if self._is_here(target):  # else its files were taken away under its work
-            target.state, target.reason = "failed", told(error, target.path, target.name.name)
-        self._settle(target)
+        with self.visitor.lock:
+            if self._is_here(target):  # else its files were removed under its work
+                target.state, target.reason = "failed", told(error, target.path, target.name.name)
+            self._settle(target)
 
     def _settle(self, target: Target) -> None:
         """Chooses the first result to look at; leaves nothing of what was taken away meanwhile."""
@@ -255,5 +259,6 @@ class _Run:
             self.visitor.changed()
 
     def _fail(self, error: Exception) -> None:
-        self.progress.message = told(error)
-        self._say("failed")
+        with self.visitor.lock:
+            self.progress.message = told(error)
+            self._say("failed")

@@ -131,9 +131,10 @@ def add_photo_as_target(visitor: Visitor, key: str, settings: Settings) -> None:
         added = visitor.target(add_target(visitor, copy, photo.name, settings))
     finally:
         copy.unlink(missing_ok=True)
-    added.source = key
-    visitor.measure()
-    visitor.changed()
+    with visitor.lock:
+        added.source = key
+        visitor.measure()
+        visitor.changed()
 
 
 def set_background(visitor: Visitor, upload: Path, settings: Settings) -> None:

@@ -130,7 +130,7 @@ class Progress:
 
 @dataclass
 class Visitor:
-    """All that one visitor has on the server; `lock` guards every change.
+    """All that one visitor has on the server; `lock` guards every change but that of `seen`.
 
     Attributes:
         token: the secret by which the visitor's browser is known.

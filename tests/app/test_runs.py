@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import PurePath
+from typing import Any, ClassVar
 
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from app import runs, uploads
 from app.queue import Device
 from app.registry import Registry
 from app.views import tray_view, viewer_view
-from app.visitor import Visitor
+from app.visitor import Progress, Target, Visitor
 from icm import InputError
 from tests.app.fakes import FakeMatting, FakeModels
 from tests.app.pictures import disc, disc_mask, encoded
@@ -104,6 +105,45 @@ def test_a_failure_stays_alone_and_can_be_tried_again(ready, device, matting, ta
     assert states(ready) == ["done"] * 3
     assert len(matting.seen) == 4
     assert matting.references == 1
+
+
+class Watched:
+    """Notes what is changed by a thread that does not hold the lock."""
+
+    unguarded: ClassVar[list[str]] = []
+    lock: ClassVar[Any] = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not self.lock._is_owned():  # as `threading.Condition` asks
+            self.unguarded.append(name)
+        super().__setattr__(name, value)
+
+
+class WatchedTarget(Watched, Target):
+    pass
+
+
+class WatchedProgress(Watched, Progress):
+    pass
+
+
+def test_a_run_changes_nothing_without_the_lock(ready, device, matting, monkeypatch) -> None:
+    monkeypatch.setattr(Watched, "unguarded", [])
+    monkeypatch.setattr(Watched, "lock", ready.lock)
+    monkeypatch.setattr(runs, "Progress", WatchedProgress)
+    for target in ready.targets:
+        target.__class__ = WatchedTarget
+    path = ready.targets[1].path
+    path.write_bytes(path.read_bytes() + b"fails")
+    runs.start(ready, device, FakeModels(matting))
+    until(lambda: finished(ready))
+    assert states(ready) == ["done", "failed", "done"]
+    ready.reference = None
+    monkeypatch.setattr(matting, "reference", lambda pairs: 1 / 0)
+    runs.start(ready, device, FakeModels(matting), [ready.targets[0].key])
+    until(lambda: finished(ready))
+    assert ready.progress.state == "failed"
+    assert Watched.unguarded == []
 
 
 def test_stop_ends_after_the_current_picture(ready, device, matting) -> None:

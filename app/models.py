@@ -27,8 +27,8 @@ _WORDS = {
     ),
     "sd21": (
         "Large (Stable Diffusion 2.1)",
-        "The published model, far better at finding the object and at fine edges. Wants a GPU; on "
-        "a CPU count on half a minute a picture.",
+        "The paper's model, much larger. How good its mattes are is known from the paper alone; "
+        "it was not measured here. Wants a GPU; on a CPU count on half a minute a picture.",
     ),
 }
 

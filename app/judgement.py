@@ -8,8 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from icm import Absent, Matte
-from icm.results.verdict import SURE
+from icm import SURE_CONFIDENCE, Absent, Matte
 
 from .visitor import Target, Visitor
 
@@ -38,7 +37,7 @@ def doubt_of(matte: Matte) -> str:
         return ""
     taken = float((matte.alpha > _CLEAR).sum())
     soft = float(np.logical_and(matte.alpha > _CLEAR, matte.alpha < 1 - _CLEAR).sum())
-    if matte.confidence < SURE:
+    if matte.confidence < SURE_CONFIDENCE:
         return UNSURE
     return SOFT if soft > _SOFT_SHARE * taken else ""
 

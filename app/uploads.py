@@ -16,7 +16,7 @@ from PIL import Image
 from icm import InputError, Picture, Reference, image_size, read_image, read_mask
 
 from .removal import forget_removed
-from .settings import MEGABYTE, Settings
+from .settings import MEGAPIXEL, Settings
 from .visitor import Photo, Target, Visitor
 
 EASEL_PIXELS = 1_000_000  # of the working copy that is painted on: a mask needs no more
@@ -168,7 +168,7 @@ def check_size(path: Path, settings: Settings) -> None:
     height, width = image_size(path)
     if width * height > settings.max_pixels:
         raise InputError(
-            f"the picture has more than {settings.max_pixels / MEGABYTE:g} megapixels: "
+            f"the picture has more than {settings.max_pixels / MEGAPIXEL:g} megapixels: "
             "make it smaller, or use the command line"
         )
 

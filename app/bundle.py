@@ -1,4 +1,4 @@
-"""Results to take away: one picture, or all as a zip that is written while it is sent."""
+"""Results to download: one picture, or all as a zip that is written while it is sent."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def zip_stream(
 ) -> Iterator[bytes]:
     """Pieces of a zip with the files of each result, `report.html` and `report.csv`.
 
-    A result that the format cannot hold, or that is taken away meanwhile, is left out, and the
+    A result that the format cannot hold, or that is removed meanwhile, is left out, and the
     report names it with the reason. Pictures are stored as they are: they hold nothing that a zip
     could make smaller.
     """

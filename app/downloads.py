@@ -1,4 +1,4 @@
-"""Bytes that go out: pictures to look at, results and references to take away.
+"""Bytes that go out: pictures to look at, results and references to download.
 
 A visitor's secret is part of every address, and only files that the page itself wrote are served.
 """

@@ -253,7 +253,7 @@ class Registry:
             if self.stored(client) + size > quota.client_storage:
                 raise TooManyError(
                     f"your pictures take {quota.client_storage / GIGABYTE:g} gigabytes already: "
-                    "take some away first"
+                    "remove some first"
                 )
             if visitor is None:
                 if len(self._visitors) >= quota.sessions:

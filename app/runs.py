@@ -107,7 +107,7 @@ def _pair(photo: Photo, matting: Matting) -> tuple[Path | Reference, NDArray[np.
         if photo.saved.fingerprint != matting.fingerprint:
             raise InputError(
                 f"{photo.name} was made by the model '{photo.saved.model}' in another version: "
-                "take it away, or choose that model"
+                "remove it, or choose that model"
             )
         return photo.saved, None
     if photo.mask_path is None:
@@ -224,7 +224,7 @@ class _Run:
             self._settle(target)
 
     def _settle(self, target: Target) -> None:
-        """Chooses the first result to look at; leaves nothing of what was taken away meanwhile."""
+        """Chooses the first result to look at; leaves nothing of what was removed meanwhile."""
         visitor = self.visitor
         with visitor.lock:
             if target not in visitor.targets:

@@ -244,7 +244,7 @@ def _check_room(here: int, most: int, what: str, folder: Path | None = None) -> 
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
         raise InputError(
-            f"{most} {what} are here already: take some away first, or use the command line for "
+            f"{most} {what} are here already: remove some first, or use the command line for "
             "large folders"
         )
 

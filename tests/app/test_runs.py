@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import PurePath
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -178,7 +179,7 @@ def test_a_waiting_run_stops_at_once(ready, device, matting, gate) -> None:
     assert matting.seen == []
 
 
-def test_what_is_taken_away_while_it_is_worked_on_leaves_nothing(ready, device, matting) -> None:
+def test_what_is_removed_while_it_is_worked_on_leaves_nothing(ready, device, matting) -> None:
     matting.before.clear()
     runs.start(ready, device, FakeModels(matting))
     until(lambda: "working" in states(ready))
@@ -195,6 +196,13 @@ def test_new_marks_make_a_new_reference(ready, device, matting) -> None:
     assert runs.reference_of(ready, matting) is first
     ready.marks_changed()
     assert runs.reference_of(ready, matting) is not first
+
+
+def test_a_saved_reference_of_another_model_says_what_to_do(ready, matting) -> None:
+    saved = SimpleNamespace(fingerprint="0" * 64, model="large")
+    ready.photos[0].saved = saved
+    with pytest.raises(InputError, match=r"made by the model 'large'.*: remove it, or"):
+        runs.reference_of(ready, matting)
 
 
 def test_nothing_runs_without_marks_or_twice_at_a_time(ready, device, matting) -> None:

@@ -93,7 +93,7 @@ def test_a_painting_marks_and_an_empty_one_unmarks(visitor, settings, received) 
 def test_a_visitor_keeps_a_bounded_number_of_pictures(visitor, settings, received) -> None:
     one = replace(settings, max_pictures=1)
     uploads.add_target(visitor, received(encoded(disc())), "a.png", one)
-    with pytest.raises(InputError, match="1 pictures are here"):
+    with pytest.raises(InputError, match="1 pictures are here already: remove some first"):
         uploads.add_target(visitor, received(encoded(disc())), "b.png", one)
 
 

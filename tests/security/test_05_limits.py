@@ -103,7 +103,7 @@ def test_visitors_are_limited_in_total_and_for_each_client(tmp_path) -> None:
     arrive("c", "two")
     with pytest.raises(TooManyError, match="too many people"):
         arrive("d", "three")
-    with pytest.raises(TooManyError, match="gigabytes already"):
+    with pytest.raises(TooManyError, match="gigabytes already: remove some first"):
         arrive("a", "one", 60)
     arrive("a", "one", 50), arrive("c", "two", 40)
     with pytest.raises(TooManyError, match="server is full"):

@@ -36,7 +36,7 @@ from .routes import received
 from .security import MCP, entered
 from .tools import Answer, Asked, Tools, base64_of
 from .uploads import check_size, safe_name
-from .words import told
+from .words import public_message
 
 _MOST = 16  # calls at a time; more wait
 _LEFT = "icm.left"  # of a request's scope: set when nobody waits for the answer any more
@@ -125,7 +125,7 @@ class Agents:
                 self._run, name, arguments, request, limiter=self._room
             )
         except Exception as error:
-            text = types.TextContent(type="text", text=told(error))
+            text = types.TextContent(type="text", text=public_message(error))
             return types.CallToolResult(content=[text], isError=True)
         return _result(answer)
 
@@ -164,7 +164,7 @@ class Agents:
                 check_size(path, self._desk.settings)
             return path.rename(self._tools.handles.new(called))
         except IcmError as error:
-            raise InputError(told(error, path, called)) from error
+            raise InputError(public_message(error, path, called)) from error
         finally:
             path.unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ from .kept import EMPTY
 from .results import KINDS
 from .views import doubtful_first
 from .visitor import Target, Visitor
-from .words import MAYBE, told
+from .words import MAYBE, public_message
 
 _SAID = {"done": "found", "absent": MAYBE, "failed": "failed"}
 
@@ -102,7 +102,7 @@ def zip_stream(
                     archive.writestr(_entry(name.as_posix()), content)
                     yield sink.taken()
             except InputError as error:
-                left_out[named.key] = told(error)
+                left_out[named.key] = public_message(error)
             except OSError:
                 left_out[named.key] = "its files are no longer there"
         for ending, parts in report_files("", _with_left_out(report, left_out)):
@@ -135,7 +135,7 @@ def _row(target: Target) -> Reported:
         try:
             return [(read_image(folder / f"{name}.webp"), words) for name, words in shown]
         except InputError as error:
-            raise InputError(told(error)) from error
+            raise InputError(public_message(error)) from error
 
     return Reported(
         target.name.as_posix(),

@@ -26,7 +26,7 @@ from .bundle import stems_of
 from .desk import Desk
 from .queue import Ticket
 from .uploads import check_size
-from .words import told
+from .words import public_message
 
 SUFFIX = ".icmref"
 _FILES = ("alpha", "cutout")
@@ -142,7 +142,9 @@ class Calls:
             )
 
         def failed(job: _Job, error: Exception) -> Made:
-            return Made(job.path.name, (), {"error": told(error, job.path, job.path.name)})
+            return Made(
+                job.path.name, (), {"error": public_message(error, job.path, job.path.name)}
+            )
 
         stems = stems_of([PurePath(path.name) for path in targets])
         jobs = [_Job(path, stem) for path, stem in zip(targets, stems, strict=True)]

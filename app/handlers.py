@@ -23,7 +23,7 @@ from .models import Choice
 from .results import colour_of
 from .views import command_line, easel_view, tray_view, viewer_view
 from .visitor import Visitor
-from .words import absent_of, told
+from .words import absent_of, public_message
 
 _TICK = 0.25  # seconds between looks at a run
 _FOLLOWERS = 3  # open pages of one visitor that follow a run; each keeps one of Gradio's workers
@@ -43,7 +43,9 @@ def refusing(handler: Callable[Given, Back]) -> Callable[Given, Back]:
         except gr.Error:
             raise
         except Exception as error:
-            raise gr.Error(told(error), title="That did not work", print_exception=False) from error
+            raise gr.Error(
+                public_message(error), title="That did not work", print_exception=False
+            ) from error
 
     return safe
 
@@ -206,7 +208,7 @@ class Handlers:
         try:
             choice = self._desk.models.choice(name)
         except IcmError as error:
-            return f"**Not usable:** {told(error)}"
+            return f"**Not usable:** {public_message(error)}"
         return _described(choice, self._desk.models.failure)
 
     def _visitor(self, token: str, request: gr.Request) -> Visitor:

@@ -15,7 +15,7 @@ from icm import IcmError, InputError, Matting, inventory, load, read_model_confi
 
 from .health import Health
 from .settings import Settings
-from .words import told
+from .words import public_message
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class Models:
                 error,
                 exc_info=None if isinstance(error, IcmError) else error,
             )
-            self.health.failed(told(error))
+            self.health.failed(public_message(error))
             raise
 
     def probe(self) -> None:

@@ -20,7 +20,7 @@ from .desk import Desk
 from .registry import TooManyError
 from .settings import MEGABYTE
 from .visitor import Visitor
-from .words import told
+from .words import public_message
 
 
 class TooLargeError(InputError):
@@ -66,7 +66,7 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
 
     @app.exception_handler(IcmError)
     def refused(_: Request, error: IcmError) -> JSONResponse:
-        return JSONResponse({"error": told(error)}, _status(error))
+        return JSONResponse({"error": public_message(error)}, _status(error))
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:  # on the loop: busy threads do not keep it waiting
@@ -104,7 +104,7 @@ def _arrive(desk: Desk, sender: Sender, upload: Upload) -> JSONResponse:
         with desk.registry.arriving(sender.token, sender.client, size, model) as visitor:
             return JSONResponse(_take(desk, visitor, upload))
     except Exception as error:
-        return JSONResponse({"error": told(error, path, "the file")}, _status(error))
+        return JSONResponse({"error": public_message(error, path, "the file")}, _status(error))
     finally:
         path.unlink(missing_ok=True)
 

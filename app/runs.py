@@ -21,7 +21,7 @@ from .queue import Device, Ticket
 from .results import write_results
 from .uploads import mask_at
 from .visitor import Photo, Progress, RunState, Target, Visitor
-from .words import told
+from .words import public_message
 
 
 def start(
@@ -220,7 +220,10 @@ class _Run:
     def _failed(self, target: Target, error: Exception) -> None:
         with self.visitor.lock:
             if self._is_here(target):  # else its files were removed under its work
-                target.state, target.reason = "failed", told(error, target.path, target.name.name)
+                target.state, target.reason = (
+                    "failed",
+                    public_message(error, target.path, target.name.name),
+                )
             self._settle(target)
 
     def _settle(self, target: Target) -> None:
@@ -260,5 +263,5 @@ class _Run:
 
     def _fail(self, error: Exception) -> None:
         with self.visitor.lock:
-            self.progress.message = told(error)
+            self.progress.message = public_message(error)
             self._say("failed")

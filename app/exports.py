@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from icm import Export, InputError, export
 
 from . import edits
-from .desk import Desk
+from .page_state import PageState
 from .results import KINDS, colour_of
 from .visitor import EXPORT, Visitor
 
@@ -26,7 +26,7 @@ _LARGEST = 10_000  # bytes of a request
 _CHOICES = {"kinds", "format", "quality", "bits", "trim", "margin", "canvas"}
 
 
-def add_exports(app: FastAPI, desk: Desk) -> None:
+def add_exports(app: FastAPI, state: PageState) -> None:
     """Adds `/icm/TOKEN/export`, which takes what files are to be like."""
 
     @app.post("/icm/{token}/export")
@@ -35,7 +35,7 @@ def add_exports(app: FastAPI, desk: Desk) -> None:
         if len(content) > _LARGEST:
             raise InputError("this is too long: reload the page")
         wanted = export_of(content)
-        visitor = desk.registry.get(token)
+        visitor = state.registry.get(token)
         return JSONResponse({"version": await asyncio.to_thread(_keep, visitor, wanted)})
 
 

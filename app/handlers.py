@@ -16,10 +16,10 @@ from icm import IcmError, InputError
 
 from . import removal, runs, uploads
 from .clients import client_of
-from .desk import Desk
 from .examples import MASK, PHOTO, TARGETS, example
 from .judgement import overrule
 from .models import Choice
+from .page_state import PageState
 from .results import colour_of
 from .views import command_line, easel_view, tray_view, viewer_view
 from .visitor import Visitor
@@ -54,24 +54,24 @@ class Handlers:
     """The page's handlers.
 
     Args:
-        desk: the running page.
+        state: of the running page.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: PageState) -> None:
+        self._state = state
         self._boot = secrets.token_hex(8)  # a page that knows another has outlived a restart
 
     @refusing
     def attach(self, token: str, request: gr.Request) -> Values:
         """A page was opened or reloaded: gives it its visitor's state."""
-        visitor = self._desk.registry.attach(token, request.session_hash or "")
+        visitor = self._state.registry.attach(token, request.session_hash or "")
         choice, absent = gr.update(value=visitor.model), gr.update(value=visitor.absent)
         words = self.describe(visitor.model)
         return [visitor.token, choice, absent, words, *self._screen(visitor)]
 
     def detach(self, request: gr.Request) -> None:
         """A page was closed."""
-        self._desk.registry.detach(request.session_hash or "")
+        self._state.registry.detach(request.session_hash or "")
 
     @refusing
     def on_easel(self, token: str, event: gr.EventData, request: gr.Request) -> Values:
@@ -112,7 +112,7 @@ class Handlers:
             elif action == "restore":
                 removal.restore(visitor)
         if action == "add_photo":  # takes seconds: not under the lock
-            uploads.add_photo_as_target(visitor, key, self._desk.settings)
+            uploads.add_photo_as_target(visitor, key, self._state.settings)
         return self._screen(visitor)
 
     @refusing
@@ -157,7 +157,7 @@ class Handlers:
     def stop(self, token: str, request: gr.Request) -> Values:
         """Ends the run after the current picture."""
         visitor = self._visitor(token, request)
-        runs.stop(visitor, self._desk.device)
+        runs.stop(visitor, self._state.device)
         return self._screen(visitor)
 
     async def follow(self, token: str, request: gr.Request) -> AsyncIterator[Values]:
@@ -190,7 +190,7 @@ class Handlers:
     @refusing
     def choose_model(self, token: str, name: str, request: gr.Request) -> Values:
         """Another model was chosen; one that is not installed is only described."""
-        visitor, models = self._visitor(token, request), self._desk.models
+        visitor, models = self._visitor(token, request), self._state.models
         if name not in models.names:
             raise InputError("there is no such model: reload the page")
         if models.choice(name).here:
@@ -206,21 +206,21 @@ class Handlers:
     def describe(self, name: str) -> str:
         """Honest words on a model, as Markdown."""
         try:
-            choice = self._desk.models.choice(name)
+            choice = self._state.models.choice(name)
         except IcmError as error:
             return f"**Not usable:** {public_message(error)}"
-        return _described(choice, self._desk.models.failure)
+        return _described(choice, self._state.models.failure)
 
     def _visitor(self, token: str, request: gr.Request) -> Visitor:
-        return self._desk.registry.find(token, request.session_hash or "")
+        return self._state.registry.find(token, request.session_hash or "")
 
     def _overrule(self, visitor: Visitor, key: str) -> None:
         if overrule(visitor, key):
             self._run(visitor, [key])
 
     def _run(self, visitor: Visitor, keys: list[str] | None = None) -> None:
-        desk = self._desk
-        runs.start(visitor, desk.device, desk.models, keys, desk.registry.check_disk)
+        state = self._state
+        runs.start(visitor, state.device, state.models, keys, state.registry.check_disk)
 
     def _screen(self, visitor: Visitor) -> Values:
         """Values of easel, tray, viewer, the buttons to start, to do again and to stop, command."""
@@ -246,10 +246,10 @@ class Handlers:
 
     def _with_example(self, token: str, event: gr.EventData, request: gr.Request) -> Visitor:
         """The visitor with the example's photo, marks and pictures."""
-        settings, registry = self._desk.settings, self._desk.registry
+        settings, registry = self._state.settings, self._state.registry
         photo = example(PHOTO)
         model = str(event._data.get("model", ""))
-        model = model if model in self._desk.models.names else ""
+        model = model if model in self._state.models.names else ""
         with registry.arriving(token, client_of(request), photo.stat().st_size, model) as visitor:
             key = uploads.add_photo(visitor, _copied(photo, visitor), PHOTO, settings)
             copy = _copied(example(MASK), visitor)

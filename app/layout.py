@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 
 from .api import add_endpoints
-from .desk import Desk
 from .handlers import Handlers
+from .page_state import PageState
 from .words import ABOUT_CONFIDENCE, ABSENT, MAYBE
 
 TITLE = "In-context matting"
@@ -58,14 +58,14 @@ def look() -> dict[str, Any]:
     return {"theme": theme, "css": _bundled("page.css") + _bundled("touch.css"), "head": scripts}
 
 
-def build_page(desk: Desk) -> gr.Blocks:
-    """The page of a desk."""
-    handlers = Handlers(desk)
-    models = desk.models
+def build_page(state: PageState) -> gr.Blocks:
+    """The page."""
+    handlers = Handlers(state)
+    models = state.models
     with gr.Blocks(
         title=TITLE,
         analytics_enabled=False,
-        delete_cache=(max(1, int(desk.settings.keep) // 6), int(desk.settings.keep)),
+        delete_cache=(max(1, int(state.settings.keep) // 6), int(state.settings.keep)),
     ) as page:
         token = gr.State("")
         gr.HTML(_INTRO, apply_default_css=False)
@@ -104,7 +104,7 @@ def build_page(desk: Desk) -> gr.Blocks:
                 interactive=False,
                 buttons=["copy"],
             )
-        add_endpoints(desk)
+        add_endpoints(state)
 
         screen = [easel, tray, viewer, run, again, stop, command]
         light: dict[str, Any] = {

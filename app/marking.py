@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from icm import InputError, Marking, Points
 
-from .desk import Desk
+from .page_state import PageState
 from .visitor import Photo, Visitor
 
 _KEPT = 4  # photographs whose features are kept; those of one take some megabytes
@@ -60,11 +60,11 @@ class Markings:
     """Photographs that were clicked on last, as models saw them; never more than a few.
 
     Args:
-        desk: the running page.
+        state: of the running page.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: PageState) -> None:
+        self._state = state
         self._kept: OrderedDict[tuple[str, str, str], Marking] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -85,10 +85,10 @@ class Markings:
             image.resize(photo.shown[::-1], Image.Resampling.BILINEAR).save(buffer, "PNG")
             return buffer.getvalue()
 
-        return self._desk.device.submit(compute, visitor.client).future.result()
+        return self._state.device.submit(compute, visitor.client).future.result()
 
     def _marking(self, visitor: Visitor, photo: Photo) -> Marking:
-        models = self._desk.models
+        models = self._state.models
         with models.watched(visitor.model):
             matting = models.matting(visitor.model)
             key = (visitor.token, photo.key, matting.fingerprint)
@@ -102,9 +102,9 @@ class Markings:
             return marking
 
 
-def add_marking(app: FastAPI, desk: Desk) -> None:
+def add_marking(app: FastAPI, state: PageState) -> None:
     """Adds the route that grows clicks and boxes to a mask."""
-    markings = Markings(desk)
+    markings = Markings(state)
 
     @app.post("/icm/{token}/{key}/grow")
     async def grow(request: Request, token: str, key: str) -> Response:
@@ -112,6 +112,6 @@ def add_marking(app: FastAPI, desk: Desk) -> None:
             clicks = Clicks.model_validate_json(await request.body())
         except ValidationError as error:
             raise InputError("these marks cannot be read: reload the page") from error
-        visitor = desk.registry.get(token)
+        visitor = state.registry.get(token)
         content = await asyncio.to_thread(markings.mask, visitor, visitor.photo(key), clicks)
         return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})

@@ -16,7 +16,7 @@ from icm import IcmError, InputError
 
 from . import uploads
 from .clients import client_of
-from .desk import Desk
+from .page_state import PageState
 from .registry import TooManyError
 from .settings import MEGABYTE
 from .visitor import Visitor
@@ -61,7 +61,7 @@ class Sender:
     model: str
 
 
-def add_routes(app: FastAPI, desk: Desk) -> None:
+def add_routes(app: FastAPI, state: PageState) -> None:
     """Adds `/healthz` and `/icm/upload`; Gradio is mounted after them."""
 
     @app.exception_handler(IcmError)
@@ -70,13 +70,13 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:  # on the loop: busy threads do not keep it waiting
-        health, models = desk.models.health, desk.models
-        state = health.state
-        said = {"status": state, "model": models.preselected, "queue": len(desk.device)}
+        health, models = state.models.health, state.models
+        found = health.state
+        said = {"status": found, "model": models.preselected, "queue": len(state.device)}
         if health.reason:
             said["reason"] = health.reason
-        desk.look_again()
-        return JSONResponse(said, 200 if state == "ready" else 503)
+        state.look_again()
+        return JSONResponse(said, 200 if found == "ready" else 503)
 
     @app.post("/icm/upload")
     async def upload(
@@ -84,9 +84,9 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     ) -> JSONResponse:
         name = unquote(request.headers.get("X-Icm-Name", ""))[:1000]
         token = request.headers.get("X-Icm-Visitor", "")
-        path = await received(request, desk)
+        path = await received(request, state)
         sender = Sender(token, client_of(request), request.headers.get("X-Icm-Model", ""))
-        return await asyncio.to_thread(_arrive, desk, sender, Upload(kind, key, path, name, order))
+        return await asyncio.to_thread(_arrive, state, sender, Upload(kind, key, path, name, order))
 
 
 def _status(error: Exception) -> int:
@@ -95,23 +95,23 @@ def _status(error: Exception) -> int:
     return 429 if isinstance(error, TooManyError) else 400
 
 
-def _arrive(desk: Desk, sender: Sender, upload: Upload) -> JSONResponse:
+def _arrive(state: PageState, sender: Sender, upload: Upload) -> JSONResponse:
     """Takes an upload for its visitor, who begins to be here with the first one that is kept."""
     path = upload.path
     try:
-        model = sender.model if sender.model in desk.models.names else ""
+        model = sender.model if sender.model in state.models.names else ""
         size = path.stat().st_size
-        with desk.registry.arriving(sender.token, sender.client, size, model) as visitor:
-            return JSONResponse(_take(desk, visitor, upload))
+        with state.registry.arriving(sender.token, sender.client, size, model) as visitor:
+            return JSONResponse(_take(state, visitor, upload))
     except Exception as error:
         return JSONResponse({"error": public_message(error, path, "the file")}, _status(error))
     finally:
         path.unlink(missing_ok=True)
 
 
-def _take(desk: Desk, visitor: Visitor, upload: Upload) -> dict[str, int | str]:
+def _take(state: PageState, visitor: Visitor, upload: Upload) -> dict[str, int | str]:
     """Hands an upload to what it is for; tells the key of what is new."""
-    settings, path, name, key = desk.settings, upload.path, upload.name, upload.key
+    settings, path, name, key = state.settings, upload.path, upload.name, upload.key
     takers: dict[str, Callable[[], str | None]] = {
         "photo": lambda: uploads.add_photo(visitor, path, name, settings),
         "reference": lambda: uploads.add_reference_file(visitor, path, name, settings),
@@ -127,17 +127,17 @@ def _take(desk: Desk, visitor: Visitor, upload: Upload) -> dict[str, int | str]:
     return {"version": version, "key": made or ""}
 
 
-async def received(request: Request, desk: Desk) -> Path:
+async def received(request: Request, state: PageState) -> Path:
     """Writes a request's body aside; stops at the limit."""
-    most = desk.settings.max_upload
+    most = state.settings.max_upload
     too_large = TooLargeError(
         f"the file has more than {most / MEGABYTE:g} megabytes: make it smaller, or use the "
         "command line"
     )
     if int(request.headers.get("Content-Length") or 0) > most:
         raise too_large
-    desk.registry.check_disk()
-    path = desk.registry.loose / f"in-{secrets.token_hex(8)}"
+    state.registry.check_disk()
+    path = state.registry.loose / f"in-{secrets.token_hex(8)}"
     size = 0
     try:
         with path.open("xb") as file:

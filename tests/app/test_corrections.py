@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from app.corrections import add_corrections
-from app.desk import Desk
+from app.page_state import PageState
 from app.results import write_results
 from app.settings import Settings
 from app.visitor import Target
@@ -33,7 +33,7 @@ def cut_out(registry):
 @pytest.mark.usefixtures("overtaken")
 def test_the_alpha_of_a_result_marks_its_own_picture(registry, cut_out) -> None:
     app = FastAPI()
-    add_corrections(app, Desk(Settings(), registry, None, None))
+    add_corrections(app, PageState(Settings(), registry, None, None))
     path = f"/icm/{cut_out.token}/{cut_out.targets[0].key}/reference"
     answer = TestClient(app).post(path)
     assert answer.json() == {"photo": "a.png"}

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
-from app.desk import Desk
 from app.examples import PHOTO
 from app.handlers import Handlers
+from app.page_state import PageState
 from app.queue import Device
 from app.settings import Settings
 from app.uploads import add_photo, add_target
@@ -22,7 +22,7 @@ def handlers(visitor):
     """Of a page with one visitor."""
     device = Device(4)
     registry = SimpleNamespace(find=lambda token, session: visitor, check_disk=lambda: None)
-    yield Handlers(Desk(Settings(), registry, device, FakeModels(FakeMatting())))
+    yield Handlers(PageState(Settings(), registry, device, FakeModels(FakeMatting())))
     device.close()
 
 
@@ -58,7 +58,7 @@ def test_what_becomes_of_doubtful_pictures_is_chosen_with_the_run(handlers, visi
 @pytest.mark.usefixtures("overtaken")
 def test_the_mask_of_the_example_stays_with_its_photo(registry) -> None:
     device = Device(4)
-    handlers = Handlers(Desk(Settings(), registry, device, SimpleNamespace(names=["small"])))
+    handlers = Handlers(PageState(Settings(), registry, device, SimpleNamespace(names=["small"])))
     event = gr.EventData(None, {"action": "example"})
     request = SimpleNamespace(session_hash="one", client=SimpleNamespace(host="::1"))
     handlers.on_easel("1" * 32, event, request)

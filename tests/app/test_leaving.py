@@ -54,16 +54,16 @@ def test_a_browser_that_is_gone_costs_no_further_picture(monkeypatch, capfd) -> 
         )
         try:
             assert browser.stdout is not None
-            visitor = page.desk.registry.get(browser.stdout.readline().strip())
+            visitor = page.state.registry.get(browser.stdout.readline().strip())
             until(lambda: len(begun) > 2, 600)
         finally:
             browser.kill()
             browser.wait(30)
         until(lambda: visitor.away, 600)
-        page.desk.device.submit(lambda: None, turn="somebody").future.result(600)
+        page.state.device.submit(lambda: None, turn="somebody").future.result(600)
         at_hand = len(begun)
-        until(lambda: len(page.desk.device) == 1)  # the run alone, which waits
-        page.desk.device.submit(lambda: None, turn="somebody").future.result(600)
+        until(lambda: len(page.state.device) == 1)  # the run alone, which waits
+        page.state.device.submit(lambda: None, turn="somebody").future.result(600)
         assert len(begun) == at_hand < PICTURES
         assert visitor.progress.state == "working"
     printed = capfd.readouterr()

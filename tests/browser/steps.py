@@ -7,7 +7,7 @@ FINISHED = ":is(.icm-is-done, .icm-is-check, .icm-is-absent, .icm-is-skipped, .i
 
 def visitor_of(page, served):
     """The server's side of a page."""
-    return served.desk.registry.get(page.evaluate("icm.token"))
+    return served.state.registry.get(page.evaluate("icm.token"))
 
 
 def finish_example(page) -> None:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.browser
 def busy_device(served):
     """Holds the device, so that runs wait behind it."""
     gate = threading.Event()
-    ticket = served.desk.device.submit(gate.wait)
+    ticket = served.state.device.submit(gate.wait)
     try:
         yield gate
     finally:
@@ -59,7 +59,7 @@ def test_a_painted_square_is_the_mask_that_the_network_receives(
     page.get_by_text("Marked:").wait_for()
     page.evaluate("icm.settled()")
     visitor = visitor_of(page, served)
-    reference = reference_of(visitor, served.desk.models.matting("small"))
+    reference = reference_of(visitor, served.state.models.matting("small"))
     found = reference.examples[0].mask_b1hw[0, 0].numpy()
     height, width = found.shape
     fine = np.zeros((height * 8, width * 8), np.float32)
@@ -99,7 +99,7 @@ def test_from_upload_to_zip(visit, served, tmp_path) -> None:
     assert archive.testzip() is None
     assert len(archive.namelist()) == 10  # two of each picture, and the report
     visitor = visitor_of(page, served)
-    matting = served.desk.models.matting("small")
+    matting = served.state.models.matting("small")
     reference = reference_of(visitor, matting)
     for name, size in sizes.items():
         alpha = Image.open(archive.open(f"{name}.alpha.png"))
@@ -165,7 +165,7 @@ def test_a_corrupt_and_an_over_large_upload_are_refused_in_words(visit, served) 
             input.files = data.files;
             input.dispatchEvent(new Event("change"));
         }""",
-        served.desk.settings.max_upload + 1,
+        served.state.settings.max_upload + 1,
     )
     page.get_by_text("more than 50 megabytes").wait_for()
     page.locator("#run").click()

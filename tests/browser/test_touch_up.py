@@ -19,7 +19,7 @@ def _finished(visit, served, **more):
     """A page with two pictures that are cut out already; its visitor."""
     page = visit(**more)
     add_targets(page, {f"{name}.png": encoded(disc(300, 400)) for name in "ab"}, 2)
-    visitor = served.desk.registry.get(page.evaluate("icm.token"))
+    visitor = served.state.registry.get(page.evaluate("icm.token"))
     with visitor.lock:
         for target in visitor.targets:
             write_results(FakeMatting()(target.path, None), target.path.parent)

@@ -14,8 +14,8 @@ from icm import Export, InputError, Picture, Reported, output_stems, read_image,
 from .exports import contents, wanted_of
 from .kept import EMPTY
 from .results import KINDS
+from .session import Session, Target
 from .views import doubtful_first
-from .visitor import Target, Visitor
 from .words import MAYBE, public_message
 
 _SAID = {"done": "found", "absent": MAYBE, "failed": "failed"}
@@ -36,16 +36,16 @@ class Named:
     picture: Path
 
 
-def results_of(visitor: Visitor) -> list[Named]:
-    """All pictures of a visitor that something was cut out of, with names that cannot collide.
+def results_of(session: Session) -> list[Named]:
+    """All pictures of a session that something was cut out of, with names that cannot collide.
 
     Raises:
         InputError: there is none.
     """
-    with visitor.lock:
+    with session.lock:
         finished = [
             (target.key, target.name, target.path)
-            for target in visitor.targets
+            for target in session.targets
             if target.results is not None and not (target.results / EMPTY).exists()
         ]
     if not finished:
@@ -59,26 +59,26 @@ def stems_of(names: Sequence[PurePath]) -> list[PurePath]:
     return output_stems([PurePath("/") / name for name in names], "/")
 
 
-def single(visitor: Visitor, key: str, kind: str) -> tuple[bytes, str, str]:
+def single(session: Session, key: str, kind: str) -> tuple[bytes, str, str]:
     """One result, its file name, and its format.
 
     Raises:
         InputError: there is no such result.
     """
-    named = next((each for each in results_of(visitor) if each.key == key), None)
+    named = next((each for each in results_of(session) if each.key == key), None)
     if named is None or kind not in KINDS:
         raise InputError("this result is no longer here, or nothing was cut out")
-    wanted = wanted_of(visitor)
+    wanted = wanted_of(session)
     if kind not in wanted.kinds:
         raise InputError(f"the {kind} is not among the files that were chosen")
     ((_, content),) = contents(named.picture, wanted, (kind,))
     return content, f"{named.stem.name}.{kind}{wanted.ending}", wanted.format
 
 
-def reported(visitor: Visitor) -> dict[str, Reported]:
+def reported(session: Session) -> dict[str, Reported]:
     """What became of each picture, by key: failures first, then doubtful ones, then the rest."""
-    with visitor.lock:
-        targets = doubtful_first([each for each in visitor.targets if each.state in _SAID])
+    with session.lock:
+        targets = doubtful_first([each for each in session.targets if each.state in _SAID])
         targets.sort(key=lambda target: target.state != "failed")
         return {target.key: _row(target) for target in targets}
 

@@ -16,7 +16,7 @@ from icm import InputError
 from . import edits, uploads
 from .clients import client_of
 from .page_state import PageState
-from .visitor import Visitor
+from .session import Session
 
 _LARGEST = 2_000_000  # bytes of a request: 200 long strokes
 
@@ -27,36 +27,36 @@ def add_corrections(app: FastAPI, state: PageState) -> None:
     @app.post("/icm/{token}/adjust")
     async def adjust(request: Request, token: str) -> JSONResponse:
         values = edits.edit_of({"adjustment": await _body(request)}).adjustment
-        visitor = state.registry.get(token)
-        count = await asyncio.to_thread(edits.apply_to_all, visitor, values)
+        session = state.registry.get(token)
+        count = await asyncio.to_thread(edits.apply_to_all, session, values)
         return JSONResponse({"changed": count})
 
     @app.post("/icm/{token}/{key}/edit")
     async def edit(request: Request, token: str, key: str) -> JSONResponse:
         wanted = edits.edit_of(await _body(request))
-        visitor = state.registry.get(token)
+        session = state.registry.get(token)
         state.registry.check_disk()
-        version = await asyncio.to_thread(edits.apply, visitor, key, wanted)
+        version = await asyncio.to_thread(edits.apply, session, key, wanted)
         return JSONResponse({"version": version})
 
     @app.post("/icm/{token}/{key}/reference")
     async def reference(request: Request, token: str, key: str) -> JSONResponse:
-        visitor = state.registry.get(token)
+        session = state.registry.get(token)
         client = client_of(request)
-        name = await asyncio.to_thread(_use_as_reference, state, visitor, client, key)
+        name = await asyncio.to_thread(_use_as_reference, state, session, client, key)
         return JSONResponse({"photo": name})
 
 
-def _use_as_reference(state: PageState, visitor: Visitor, client: str, key: str) -> str:
+def _use_as_reference(state: PageState, session: Session, client: str, key: str) -> str:
     """Adds a result's picture to the photos of the object, marked by its alpha."""
-    with visitor.lock:
-        target = visitor.target(key)
+    with session.lock:
+        target = session.target(key)
         if target.results is None:
             raise InputError("this picture is not cut out yet: wait for it")
     name, loose = target.name.name, state.registry.loose
     photo, mask = (loose / f"{kind}-{secrets.token_hex(8)}" for kind in ("again", "mask"))
     size = target.path.stat().st_size
-    with state.registry.arriving(visitor.token, client, size, visitor.model) as same:
+    with state.registry.arriving(session.token, client, size, session.model) as same:
         try:
             shutil.copy(target.path, photo)
             shutil.copy(target.path.parent / "full.alpha.png", mask)

@@ -46,21 +46,21 @@ def add_downloads(app: FastAPI, state: PageState) -> None:
 
     @app.get("/icm/{token}/results.zip")
     def results(token: str) -> Response:
-        visitor = state.registry.get(token)
-        stream = zip_stream(results_of(visitor), wanted_of(visitor), reported(visitor))
+        session = state.registry.get(token)
+        stream = zip_stream(results_of(session), wanted_of(session), reported(session))
         headers = attached("mattes.zip")
         return StreamingResponse(stream, media_type="application/zip", headers=headers)
 
     @app.get("/icm/{token}/reference.icmref")
     def reference(token: str) -> Response:
-        visitor = state.registry.get(token)
+        session = state.registry.get(token)
 
         def compute() -> Reference:
-            with state.models.watched(visitor.model):
-                return reference_of(visitor, state.models.matting(visitor.model))
+            with state.models.watched(session.model):
+                return reference_of(session, state.models.matting(session.model))
 
-        made = state.device.submit(compute, visitor.client).future.result()
-        path = made.save(visitor.folder / f"{secrets.token_hex(6)}.icmref")
+        made = state.device.submit(compute, session.client).future.result()
+        path = made.save(session.folder / f"{secrets.token_hex(6)}.icmref")
         content = path.read_bytes()
         path.unlink()
         headers = attached("object.icmref")

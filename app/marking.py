@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from icm import InputError, Marking, Points
 
 from .page_state import PageState
-from .visitor import Photo, Visitor
+from .session import Photo, Session
 
 _KEPT = 4  # photographs whose features are kept; those of one take some megabytes
 _MOST = 200  # clicks on one photograph
@@ -68,7 +68,7 @@ class Markings:
         self._kept: OrderedDict[tuple[str, str, str], Marking] = OrderedDict()
         self._lock = threading.Lock()
 
-    def mask(self, visitor: Visitor, photo: Photo, clicks: Clicks) -> bytes:
+    def mask(self, session: Session, photo: Photo, clicks: Clicks) -> bytes:
         """A grey PNG of the working copy's size; white where the object is.
 
         Raises:
@@ -79,19 +79,19 @@ class Markings:
         points = clicks.points(photo.size)
 
         def compute() -> bytes:
-            mask = self._marking(visitor, photo).mask(points)
+            mask = self._marking(session, photo).mask(points)
             image = Image.fromarray(np.rint(mask * 255).astype(np.uint8))
             buffer = io.BytesIO()
             image.resize(photo.shown[::-1], Image.Resampling.BILINEAR).save(buffer, "PNG")
             return buffer.getvalue()
 
-        return self._state.device.submit(compute, visitor.client).future.result()
+        return self._state.device.submit(compute, session.client).future.result()
 
-    def _marking(self, visitor: Visitor, photo: Photo) -> Marking:
+    def _marking(self, session: Session, photo: Photo) -> Marking:
         models = self._state.models
-        with models.watched(visitor.model):
-            matting = models.matting(visitor.model)
-            key = (visitor.token, photo.key, matting.fingerprint)
+        with models.watched(session.model):
+            matting = models.matting(session.model)
+            key = (session.token, photo.key, matting.fingerprint)
             with self._lock:
                 found = self._kept.pop(key, None)
             marking = found or matting.marking(photo.path)
@@ -112,6 +112,6 @@ def add_marking(app: FastAPI, state: PageState) -> None:
             clicks = Clicks.model_validate_json(await request.body())
         except ValidationError as error:
             raise InputError("these marks cannot be read: reload the page") from error
-        visitor = state.registry.get(token)
-        content = await asyncio.to_thread(markings.mask, visitor, visitor.photo(key), clicks)
+        session = state.registry.get(token)
+        content = await asyncio.to_thread(markings.mask, session, session.photo(key), clicks)
         return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})

@@ -1,4 +1,4 @@
-"""What a running page has: its settings, its visitors, its device and its models."""
+"""What a running page has: its settings, its sessions, its device and its models."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from . import uploads
 from .clients import client_of
 from .page_state import PageState
 from .registry import TooManyError
+from .session import Session
 from .settings import MEGABYTE
-from .visitor import Visitor
 from .words import public_message
 
 
@@ -36,7 +36,7 @@ class Upload:
         key: of the photo that it belongs to, where it belongs to one.
         path: where it lies.
         name: what the visitor calls it, with sub-folders.
-        order: places it among the visitor's pictures; 0 for the end.
+        order: places it among the session's pictures; 0 for the end.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Sender:
     """Who sent an upload.
 
     Attributes:
-        token: the visitor's secret.
+        token: the session's secret.
         client: from where it came.
         model: the model that the visitor has chosen.
     """
@@ -96,34 +96,34 @@ def _status(error: Exception) -> int:
 
 
 def _arrive(state: PageState, sender: Sender, upload: Upload) -> JSONResponse:
-    """Takes an upload for its visitor, who begins to be here with the first one that is kept."""
+    """Takes an upload for its session, which begins with the first one that is kept."""
     path = upload.path
     try:
         model = sender.model if sender.model in state.models.names else ""
         size = path.stat().st_size
-        with state.registry.arriving(sender.token, sender.client, size, model) as visitor:
-            return JSONResponse(_take(state, visitor, upload))
+        with state.registry.arriving(sender.token, sender.client, size, model) as session:
+            return JSONResponse(_take(state, session, upload))
     except Exception as error:
         return JSONResponse({"error": public_message(error, path, "the file")}, _status(error))
     finally:
         path.unlink(missing_ok=True)
 
 
-def _take(state: PageState, visitor: Visitor, upload: Upload) -> dict[str, int | str]:
+def _take(state: PageState, session: Session, upload: Upload) -> dict[str, int | str]:
     """Hands an upload to what it is for; tells the key of what is new."""
     settings, path, name, key = state.settings, upload.path, upload.name, upload.key
     takers: dict[str, Callable[[], str | None]] = {
-        "photo": lambda: uploads.add_photo(visitor, path, name, settings),
-        "reference": lambda: uploads.add_reference_file(visitor, path, name, settings),
-        "target": lambda: uploads.add_target(visitor, path, name, settings, upload.order),
-        "mask": lambda: uploads.set_mask(visitor, key, path, settings),
-        "painting": lambda: uploads.set_painting(visitor, key, path),
-        "background": lambda: uploads.set_background(visitor, path, settings),
+        "photo": lambda: uploads.add_photo(session, path, name, settings),
+        "reference": lambda: uploads.add_reference_file(session, path, name, settings),
+        "target": lambda: uploads.add_target(session, path, name, settings, upload.order),
+        "mask": lambda: uploads.set_mask(session, key, path, settings),
+        "painting": lambda: uploads.set_painting(session, key, path),
+        "background": lambda: uploads.set_background(session, path, settings),
     }
     if upload.kind not in takers:
         raise InputError("this kind of upload is unknown: reload the page")
     made = takers[upload.kind]()
-    version = visitor.photo(key).version if upload.kind == "painting" else 0
+    version = session.photo(key).version if upload.kind == "painting" else 0
     return {"version": version, "key": made or ""}
 
 

@@ -1,4 +1,4 @@
-"""A page for the tests of its server, and visitors without one."""
+"""A page for the tests of its server, and sessions without one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from app import uploads
 from app.registry import Registry
+from app.session import Session
 from app.settings import Settings
-from app.visitor import Visitor
 from tests.app.pictures import disc, encoded
 from tests.app.serving import QUICK, running
 
@@ -22,11 +22,11 @@ def page():
 
 
 @pytest.fixture
-def visitor(tmp_path):
-    """A visitor with an empty folder."""
-    folder = tmp_path / "visitor"
+def session(tmp_path):
+    """A session with an empty folder."""
+    folder = tmp_path / "session"
     folder.mkdir()
-    return Visitor("0" * 32, folder, "small")
+    return Session("0" * 32, folder, "small")
 
 
 @pytest.fixture
@@ -56,11 +56,11 @@ def overtaken(monkeypatch):
     """After each photo of the object that is added, another one arrives at once."""
     add = uploads.add_photo
 
-    def adding(visitor, upload, name, settings) -> str:
-        key = add(visitor, upload, name, settings)
-        other = visitor.folder / "other"
+    def adding(session, upload, name, settings) -> str:
+        key = add(session, upload, name, settings)
+        other = session.folder / "other"
         other.write_bytes(encoded(disc()))
-        add(visitor, other, "other.png", settings)
+        add(session, other, "other.png", settings)
         return key
 
     monkeypatch.setattr(uploads, "add_photo", adding)

@@ -11,15 +11,15 @@ from starlette.testclient import TestClient
 from app.corrections import add_corrections
 from app.page_state import PageState
 from app.results import write_results
+from app.session import Target
 from app.settings import Settings
-from app.visitor import Target
 from tests.app.fakes import FakeMatting
 from tests.app.pictures import disc, encoded
 
 
 @pytest.fixture
 def cut_out(registry):
-    """A visitor with a finished picture."""
+    """A session with a finished picture."""
     with registry.arriving("1" * 32, "", 1) as someone:
         key, folder = someone.new_folder("t")
         path = folder / "picture"

@@ -13,7 +13,7 @@ from app.edits import Edit, apply, apply_to_all, current, edit_of
 from app.kept import BASE
 from app.removal import remove
 from app.results import write_results
-from app.visitor import Target
+from app.session import Target
 from icm import Adjustment, InputError
 from tests.app.fakes import FakeMatting
 from tests.app.pictures import disc, encoded
@@ -23,18 +23,18 @@ KEEP = {"points": [[100, 70]], "keep": True, "width": 12, "exact": True}
 
 
 @pytest.fixture
-def finished(visitor):
-    """A visitor with two finished pictures."""
+def finished(session):
+    """A session with two finished pictures."""
     for name in ("a.png", "b.png"):
-        key, folder = visitor.new_folder("t")
+        key, folder = session.new_folder("t")
         path = folder / "picture"
         path.write_bytes(encoded(disc()))
         matte = FakeMatting()(path, None)
         write_results(matte, folder)
-        visitor.targets.append(
+        session.targets.append(
             Target(key, PurePath(name), path, matte.picture.size, "done", results=folder)
         )
-    return visitor
+    return session
 
 
 def _alpha(target: Target) -> np.ndarray:

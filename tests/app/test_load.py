@@ -21,9 +21,9 @@ from tests.app.serving import QUICK, running, until
 VISITORS, PICTURES = 20, 5
 
 
-def colour(visitor: int, picture: int) -> tuple[int, int, int]:
+def colour(session: int, picture: int) -> tuple[int, int, int]:
     """A visitor's and picture's own mark."""
-    return 60 + 9 * visitor, 60 + 30 * picture, 128
+    return 60 + 9 * session, 60 + 30 * picture, 128
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from PIL import Image
 from app import runs, uploads
 from app.queue import Device
 from app.registry import Registry
+from app.session import Progress, Session, Target
 from app.views import tray_view, viewer_view
-from app.visitor import Progress, Target, Visitor
 from icm import InputError
 from tests.app.fakes import FakeMatting, FakeModels
 from tests.app.pictures import disc, disc_mask, encoded
@@ -36,27 +36,27 @@ def matting(monkeypatch):
 
 
 @pytest.fixture
-def ready(visitor, settings):
-    """A visitor with a marked photo and three pictures."""
+def ready(session, settings):
+    """A session with a marked photo and three pictures."""
 
     def put(content):
-        path = visitor.folder / "in"
+        path = session.folder / "in"
         path.write_bytes(content)
         return path
 
-    uploads.add_photo(visitor, put(encoded(disc())), "photo.png", settings)
-    uploads.set_mask(visitor, visitor.photos[0].key, put(encoded(disc_mask())), settings)
+    uploads.add_photo(session, put(encoded(disc())), "photo.png", settings)
+    uploads.set_mask(session, session.photos[0].key, put(encoded(disc_mask())), settings)
     for number in range(3):
-        uploads.add_target(visitor, put(encoded(disc())), f"{number}.png", settings)
-    return visitor
+        uploads.add_target(session, put(encoded(disc())), f"{number}.png", settings)
+    return session
 
 
-def states(visitor):
-    return [target.state for target in visitor.targets]
+def states(session):
+    return [target.state for target in session.targets]
 
 
-def finished(visitor) -> bool:
-    return not visitor.progress.active
+def finished(session) -> bool:
+    return not session.progress.active
 
 
 def test_a_run_mattes_what_waits_and_the_next_only_what_is_new(ready, device, matting) -> None:
@@ -269,7 +269,7 @@ def second(tmp_path, settings):
     """Another visitor, from the same address, with three pictures of their own."""
     folder = tmp_path / "second"
     folder.mkdir()
-    someone = Visitor("1" * 32, folder, "small")
+    someone = Session("1" * 32, folder, "small")
     for kind in ("photo", *["target"] * 3):
         path = folder / "in"
         path.write_bytes(encoded(disc()))
@@ -279,7 +279,7 @@ def second(tmp_path, settings):
     return someone
 
 
-def test_visitors_take_turns_picture_by_picture(ready, second, device, matting, settings) -> None:
+def test_sessions_take_turns_picture_by_picture(ready, second, device, matting, settings) -> None:
     for number in range(3, 39):
         path = ready.folder / "in"
         path.write_bytes(encoded(disc()))
@@ -313,7 +313,7 @@ def test_who_leaves_costs_no_more_than_the_picture_at_work(ready, device, mattin
     assert caplog.records == []
 
 
-def test_a_visitor_who_is_removed_during_a_run_leaves_no_traceback(
+def test_a_session_that_is_removed_during_a_run_leaves_no_traceback(
     tmp_path, settings, device, matting, caplog
 ) -> None:
     registry = Registry(tmp_path / "page", "small", keep=100, grace=100)

@@ -33,9 +33,9 @@ def test_one_click_sends_everything_again(chromium) -> None:
         wait_for_cards(page, ".icm-is-waiting", 2)
         page.get_by_text("Marked:").wait_for()
         assert page.get_by_text("The server was restarted").count() == 0
-        visitor = second.state.registry.get(token)
-        assert [target.name.name for target in visitor.targets] == ["b.png", "a.png"]
-        assert visitor.photos[0].mask_path.read_bytes() == mask
+        session = second.state.registry.get(token)
+        assert [target.name.name for target in session.targets] == ["b.png", "a.png"]
+        assert session.photos[0].mask_path.read_bytes() == mask
         page.reload()
         page.get_by_text("Marked:").wait_for()
         assert page.get_by_text("The server was restarted").count() == 0

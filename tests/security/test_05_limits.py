@@ -22,8 +22,8 @@ from PIL import Image
 from app import uploads
 from app.limits import Limits, Window
 from app.registry import Quota, Registry, TooManyError
+from app.session import Session
 from app.settings import Settings
-from app.visitor import Visitor
 from icm import InputError, image_size, read_image
 from tests.app.client import Visit
 from tests.app.pictures import disc, disc_mask, encoded
@@ -63,7 +63,7 @@ def post(page, kind: str, token: str, content: bytes = PICTURE, **more):
     )
 
 
-def test_secrets_alone_make_no_visitor(small) -> None:
+def test_secrets_alone_make_no_session(small) -> None:
     """505 of them locked everybody out for an hour."""
     client = Client(small.url, verbose=False, analytics_enabled=False)
     for _ in range(20):
@@ -86,16 +86,16 @@ def test_one_client_leaves_room_for_others(small) -> None:
     until(lambda: len(small.state.registry) == 0, 20)  # no page is open: they go after the grace
 
 
-def test_visitors_are_limited_in_total_and_for_each_client(tmp_path) -> None:
+def test_sessions_are_limited_in_total_and_for_each_client(tmp_path) -> None:
     quota = Quota(sessions=3, client_sessions=2, storage=100, client_storage=60)
     registry = Registry(tmp_path / "root", "small", keep=3600, grace=3600, quota=quota)
 
-    def arrive(token: str, client: str, size: int = 1) -> Visitor:
-        with registry.arriving(token * 32, client, size) as visitor:
-            path = visitor.folder / "background"
+    def arrive(token: str, client: str, size: int = 1) -> Session:
+        with registry.arriving(token * 32, client, size) as session:
+            path = session.folder / "background"
             path.write_bytes(bytes(size))
-            visitor.background_path = path
-        return visitor
+            session.background_path = path
+        return session
 
     arrive("a", "one"), arrive("b", "one")
     with pytest.raises(TooManyError, match="2 pages"):
@@ -130,10 +130,10 @@ def test_every_kind_of_upload_is_bounded(small) -> None:
     assert targets == [200] * 3 + [400] * 2
     for _ in range(4):
         assert someone.upload("background", PICTURE).status_code == 200
-    visitor = small.state.registry.get(someone.token)
-    folders = [path for path in visitor.folder.iterdir() if path.is_dir()]
+    session = small.state.registry.get(someone.token)
+    folders = [path for path in session.folder.iterdir() if path.is_dir()]
     assert len(folders) == 2 + 3 + 1  # of backgrounds the last alone
-    assert visitor.stored == 6 * len(PICTURE)
+    assert session.stored == 6 * len(PICTURE)
     someone.leave()
     small.state.registry.detach(someone.gradio.session_hash)
     until(lambda: len(small.state.registry) == 0, 20)
@@ -376,7 +376,7 @@ def test_a_panorama_is_read(tmp_path) -> None:
     assert read_image(path).size == (3, 60_000)
 
 
-def test_the_first_heic_is_measured_too(tmp_path, visitor) -> None:
+def test_the_first_heic_is_measured_too(tmp_path, session) -> None:
     """Until one was decoded its size could not be read, and it passed."""
     pytest.importorskip("pillow_heif")
     import os
@@ -402,7 +402,7 @@ def test_the_first_heic_is_measured_too(tmp_path, visitor) -> None:
     )
     assert "more than 0.1 megapixels" in done.stderr
     with pytest.raises(InputError, match=r"more than 0\.1 megapixels"):
-        uploads.add_target(visitor, path, "a.heic", Settings(max_pixels=100_000))
+        uploads.add_target(session, path, "a.heic", Settings(max_pixels=100_000))
 
 
 def test_what_is_no_picture_is_never_opened_by_other_decoders(tmp_path) -> None:

@@ -27,16 +27,16 @@ from icm import IcmError, InputError, __version__
 
 from .calls import SUFFIX, Caller
 from .clients import client_of
-from .desk import Desk
 from .downloads import attached
 from .handles import FILES
 from .layout import TITLE
 from .limits import MCP_BODY
+from .page_state import PageState
 from .routes import received
 from .security import MCP, entered
 from .tools import Answer, Asked, Tools, base64_of
 from .uploads import check_size, safe_name
-from .words import told
+from .words import public_message
 
 _MOST = 16  # calls at a time; more wait
 _LEFT = "icm.left"  # of a request's scope: set when nobody waits for the answer any more
@@ -47,12 +47,12 @@ class Agents:
     """MCP server of a running page.
 
     Args:
-        desk: the running page.
+        state: of the running page.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._tools = Tools(desk)
+    def __init__(self, state: PageState) -> None:
+        self._state = state
+        self._tools = Tools(state)
         self._room = anyio.CapacityLimiter(_MOST)
         self._server: Server[Any, Request] = Server(TITLE, __version__)
         self._server.list_tools()(self._list_tools)  # type: ignore[no-untyped-call]
@@ -70,13 +70,13 @@ class Agents:
     def add_routes(self, app: FastAPI) -> None:
         """Adds `/mcp` and the files of agents; before all other routes below `/icm/`."""
         app.router.routes += [Route(path, self) for path in (MCP, f"{MCP}/")]
-        handles, accounts = self._tools.handles, self._desk.settings.accounts
+        handles, accounts = self._tools.handles, self._state.settings.accounts
 
         @app.post(f"{FILES}/{{name}}")
         async def upload(request: Request, name: str) -> JSONResponse:
             if not entered(request.headers.get("Authorization", ""), accounts):
                 return JSONResponse({"error": "log in with user and password"}, 401, _LOGIN)
-            path = await received(request, self._desk)
+            path = await received(request, self._state)
             kept = await anyio.to_thread.run_sync(self._keep, path, name)
             return JSONResponse({"file": handles.address(kept, self._base(request))})
 
@@ -88,7 +88,7 @@ class Agents:
         """Answers one request of an MCP client."""
         request = Request(scope)
         left = threading.Event()
-        if not entered(request.headers.get("Authorization", ""), self._desk.settings.accounts):
+        if not entered(request.headers.get("Authorization", ""), self._state.settings.accounts):
             answer = JSONResponse({"error": "log in with user and password"}, 401, _LOGIN)
             await answer(scope, receive, send)
         elif scope["method"] != "POST":
@@ -125,7 +125,7 @@ class Agents:
                 self._run, name, arguments, request, limiter=self._room
             )
         except Exception as error:
-            text = types.TextContent(type="text", text=told(error))
+            text = types.TextContent(type="text", text=public_message(error))
             return types.CallToolResult(content=[text], isError=True)
         return _result(answer)
 
@@ -138,8 +138,8 @@ class Agents:
         except ValidationError as error:
             raise InputError(_words(error)) from error
         caller = Caller(client_of(request), request.scope[_LEFT].is_set)
-        self._desk.registry.check_disk()
-        scratch = Path(tempfile.mkdtemp(prefix="call-", dir=self._desk.registry.loose))
+        self._state.registry.check_disk()
+        scratch = Path(tempfile.mkdtemp(prefix="call-", dir=self._state.registry.loose))
         try:
             return tool.run(given, Asked(caller, self._base(request), scratch))
         finally:
@@ -161,10 +161,10 @@ class Agents:
         called = safe_name(name).name
         try:
             if PurePath(called).suffix != SUFFIX:
-                check_size(path, self._desk.settings)
+                check_size(path, self._state.settings)
             return path.rename(self._tools.handles.new(called))
         except IcmError as error:
-            raise InputError(told(error, path, called)) from error
+            raise InputError(public_message(error, path, called)) from error
         finally:
             path.unlink(missing_ok=True)
 
@@ -178,7 +178,7 @@ class Agents:
     def _base(self, request: Request) -> str:
         """The server's address as the client used it; proxies have been looked through."""
         host = request.headers.get("host", "")
-        return f"{request.scope['scheme']}://{host}{self._desk.settings.root_path}"
+        return f"{request.scope['scheme']}://{host}{self._state.settings.root_path}"
 
 
 def _result(answer: Answer) -> types.CallToolResult:

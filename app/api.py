@@ -10,8 +10,8 @@ import gradio as gr
 from .callers import caller_left
 from .calls import Caller, Calls, Shown
 from .clients import client_of
-from .desk import Desk
 from .handlers import refusing
+from .page_state import PageState
 from .security import uploaded
 from .words import ABSENT, absent_of
 
@@ -22,12 +22,12 @@ class Endpoints:
     """The functions behind the endpoints.
 
     Args:
-        desk: the running page.
+        state: of the running page.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._served = desk.registry.served
-        self._calls = Calls(desk)
+    def __init__(self, state: PageState) -> None:
+        self._served = state.registry.served
+        self._calls = Calls(state)
 
     @refusing
     def reference(
@@ -129,9 +129,9 @@ class Endpoints:
         return Shown(self._uploaded(source), None if mask is None else self._uploaded(mask))
 
 
-def add_endpoints(desk: Desk) -> None:
+def add_endpoints(state: PageState) -> None:
     """Adds `/reference`, `/matte` and `/batch` to the page being built; nothing is shown."""
-    endpoints = Endpoints(desk)
+    endpoints = Endpoints(state)
     with gr.Column(visible=False):
         caller = gr.Button("call")  # an endpoint needs an event; nobody can press it
         picture, reference = gr.File(label="target"), gr.File(label="reference")

@@ -1,4 +1,4 @@
-"""Results to take away: one picture, or all as a zip that is written while it is sent."""
+"""Results to download: one picture, or all as a zip that is written while it is sent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from icm import Export, InputError, Picture, Reported, output_stems, read_image,
 from .exports import contents, wanted_of
 from .kept import EMPTY
 from .results import KINDS
+from .session import Session, Target
 from .views import doubtful_first
-from .visitor import Target, Visitor
-from .words import MAYBE, told
+from .words import MAYBE, public_message
 
 _SAID = {"done": "found", "absent": MAYBE, "failed": "failed"}
 
@@ -36,16 +36,16 @@ class Named:
     picture: Path
 
 
-def results_of(visitor: Visitor) -> list[Named]:
-    """All pictures of a visitor that something was cut out of, with names that cannot collide.
+def results_of(session: Session) -> list[Named]:
+    """All pictures of a session that something was cut out of, with names that cannot collide.
 
     Raises:
         InputError: there is none.
     """
-    with visitor.lock:
+    with session.lock:
         finished = [
             (target.key, target.name, target.path)
-            for target in visitor.targets
+            for target in session.targets
             if target.results is not None and not (target.results / EMPTY).exists()
         ]
     if not finished:
@@ -59,26 +59,26 @@ def stems_of(names: Sequence[PurePath]) -> list[PurePath]:
     return output_stems([PurePath("/") / name for name in names], "/")
 
 
-def single(visitor: Visitor, key: str, kind: str) -> tuple[bytes, str, str]:
+def single(session: Session, key: str, kind: str) -> tuple[bytes, str, str]:
     """One result, its file name, and its format.
 
     Raises:
         InputError: there is no such result.
     """
-    named = next((each for each in results_of(visitor) if each.key == key), None)
+    named = next((each for each in results_of(session) if each.key == key), None)
     if named is None or kind not in KINDS:
         raise InputError("this result is no longer here, or nothing was cut out")
-    wanted = wanted_of(visitor)
+    wanted = wanted_of(session)
     if kind not in wanted.kinds:
         raise InputError(f"the {kind} is not among the files that were chosen")
     ((_, content),) = contents(named.picture, wanted, (kind,))
     return content, f"{named.stem.name}.{kind}{wanted.ending}", wanted.format
 
 
-def reported(visitor: Visitor) -> dict[str, Reported]:
+def reported(session: Session) -> dict[str, Reported]:
     """What became of each picture, by key: failures first, then doubtful ones, then the rest."""
-    with visitor.lock:
-        targets = doubtful_first([each for each in visitor.targets if each.state in _SAID])
+    with session.lock:
+        targets = doubtful_first([each for each in session.targets if each.state in _SAID])
         targets.sort(key=lambda target: target.state != "failed")
         return {target.key: _row(target) for target in targets}
 
@@ -88,7 +88,7 @@ def zip_stream(
 ) -> Iterator[bytes]:
     """Pieces of a zip with the files of each result, `report.html` and `report.csv`.
 
-    A result that the format cannot hold, or that is taken away meanwhile, is left out, and the
+    A result that the format cannot hold, or that is removed meanwhile, is left out, and the
     report names it with the reason. Pictures are stored as they are: they hold nothing that a zip
     could make smaller.
     """
@@ -102,7 +102,7 @@ def zip_stream(
                     archive.writestr(_entry(name.as_posix()), content)
                     yield sink.taken()
             except InputError as error:
-                left_out[named.key] = told(error)
+                left_out[named.key] = public_message(error)
             except OSError:
                 left_out[named.key] = "its files are no longer there"
         for ending, parts in report_files("", _with_left_out(report, left_out)):
@@ -135,7 +135,7 @@ def _row(target: Target) -> Reported:
         try:
             return [(read_image(folder / f"{name}.webp"), words) for name, words in shown]
         except InputError as error:
-            raise InputError(told(error)) from error
+            raise InputError(public_message(error)) from error
 
     return Reported(
         target.name.as_posix(),

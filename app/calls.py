@@ -23,10 +23,10 @@ from icm import (
 )
 
 from .bundle import stems_of
-from .desk import Desk
+from .page_state import PageState
 from .queue import Ticket
 from .uploads import check_size
-from .words import told
+from .words import public_message
 
 SUFFIX = ".icmref"
 _FILES = ("alpha", "cutout")
@@ -88,11 +88,11 @@ class Calls:
     """Does what a program asks for on the device, in turn with all others.
 
     Args:
-        desk: the running page.
+        state: of the running page.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: PageState) -> None:
+        self._state = state
 
     def reference(self, shown: Shown, model: str, caller: Caller) -> tuple[Path, Reference]:
         """Computes a reference and writes it as a file."""
@@ -132,7 +132,7 @@ class Calls:
         Raises:
             InputError: none was given or too many, or what shows the object cannot be used.
         """
-        settings = self._desk.settings
+        settings = self._state.settings
         if not targets:
             raise InputError("no picture was given")
         if len(targets) > settings.max_pictures:
@@ -142,7 +142,9 @@ class Calls:
             )
 
         def failed(job: _Job, error: Exception) -> Made:
-            return Made(job.path.name, (), {"error": told(error, job.path, job.path.name)})
+            return Made(
+                job.path.name, (), {"error": public_message(error, job.path, job.path.name)}
+            )
 
         stems = stems_of([PurePath(path.name) for path in targets])
         jobs = [_Job(path, stem) for path, stem in zip(targets, stems, strict=True)]
@@ -159,7 +161,7 @@ class Calls:
         caller: Caller,
     ) -> list[Made]:
         """Mattes pictures, each in its turn with those of others; in order."""
-        settings, registry = self._desk.settings, self._desk.registry
+        settings, registry = self._state.settings, self._state.registry
 
         def prepare() -> tuple[Matting, Reference]:
             matting = self._ready(model, caller)
@@ -193,18 +195,18 @@ class Calls:
                 raise InputError("the call was cancelled")
             return results
 
-        return self._answer(self._desk.device.run(prepare, follow, caller.client), caller)
+        return self._answer(self._state.device.run(prepare, follow, caller.client), caller)
 
     def _on_device(self, work: Callable[[Matting], Result], model: str, caller: Caller) -> Result:
         """Queues a single piece of work and waits for it."""
-        ticket = self._desk.device.submit(lambda: work(self._ready(model, caller)), caller.client)
+        ticket = self._state.device.submit(lambda: work(self._ready(model, caller)), caller.client)
         return self._answer(ticket, caller)
 
     def _ready(self, model: str, caller: Caller) -> Matting:
         if caller.left():
             raise InputError("the call was cancelled")
-        self._desk.registry.check_disk()
-        return self._desk.models.matting(model or self._desk.models.preselected)
+        self._state.registry.check_disk()
+        return self._state.models.matting(model or self._state.models.preselected)
 
     def _answer(self, ticket: Ticket[Result], caller: Caller) -> Result:
         """Waits; what nobody waits for any more is taken out of the queue."""
@@ -215,21 +217,21 @@ class Calls:
                     return ticket.future.result()
                 except CancelledError:
                     raise InputError("the server is going down: try again in a minute") from None
-            if caller.left() and self._desk.device.withdraw(ticket):
+            if caller.left() and self._state.device.withdraw(ticket):
                 raise InputError("the call was cancelled")
 
     def _watched(self, model: str) -> AbstractContextManager[None]:
-        return self._desk.models.watched(model or self._desk.models.preselected)
+        return self._state.models.watched(model or self._state.models.preselected)
 
     def _learned(self, matting: Matting, shown: Shown) -> Reference:
         for file in (shown.source, shown.marks):
             if isinstance(file, Path) and file.suffix != SUFFIX:
-                check_size(file, self._desk.settings)
+                check_size(file, self._state.settings)
         return matting.reference(shown.source, shown.marks)
 
     def _folder(self) -> Path:
         """A new folder for one call's results; swept after an hour."""
-        folder = self._desk.registry.loose / secrets.token_hex(16)
+        folder = self._state.registry.loose / secrets.token_hex(16)
         folder.mkdir()
         return folder
 

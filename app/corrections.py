@@ -15,53 +15,53 @@ from icm import InputError
 
 from . import edits, uploads
 from .clients import client_of
-from .desk import Desk
-from .visitor import Visitor
+from .page_state import PageState
+from .session import Session
 
 _LARGEST = 2_000_000  # bytes of a request: 200 long strokes
 
 
-def add_corrections(app: FastAPI, desk: Desk) -> None:
+def add_corrections(app: FastAPI, state: PageState) -> None:
     """Adds `/icm/TOKEN/KEY/edit`, `/icm/TOKEN/adjust` and `/icm/TOKEN/KEY/reference`."""
 
     @app.post("/icm/{token}/adjust")
     async def adjust(request: Request, token: str) -> JSONResponse:
         values = edits.edit_of({"adjustment": await _body(request)}).adjustment
-        visitor = desk.registry.get(token)
-        count = await asyncio.to_thread(edits.apply_to_all, visitor, values)
+        session = state.registry.get(token)
+        count = await asyncio.to_thread(edits.apply_to_all, session, values)
         return JSONResponse({"changed": count})
 
     @app.post("/icm/{token}/{key}/edit")
     async def edit(request: Request, token: str, key: str) -> JSONResponse:
         wanted = edits.edit_of(await _body(request))
-        visitor = desk.registry.get(token)
-        desk.registry.check_disk()
-        version = await asyncio.to_thread(edits.apply, visitor, key, wanted)
+        session = state.registry.get(token)
+        state.registry.check_disk()
+        version = await asyncio.to_thread(edits.apply, session, key, wanted)
         return JSONResponse({"version": version})
 
     @app.post("/icm/{token}/{key}/reference")
     async def reference(request: Request, token: str, key: str) -> JSONResponse:
-        visitor = desk.registry.get(token)
+        session = state.registry.get(token)
         client = client_of(request)
-        name = await asyncio.to_thread(_use_as_reference, desk, visitor, client, key)
+        name = await asyncio.to_thread(_use_as_reference, state, session, client, key)
         return JSONResponse({"photo": name})
 
 
-def _use_as_reference(desk: Desk, visitor: Visitor, client: str, key: str) -> str:
+def _use_as_reference(state: PageState, session: Session, client: str, key: str) -> str:
     """Adds a result's picture to the photos of the object, marked by its alpha."""
-    with visitor.lock:
-        target = visitor.target(key)
+    with session.lock:
+        target = session.target(key)
         if target.results is None:
             raise InputError("this picture is not cut out yet: wait for it")
-    name, loose = target.name.name, desk.registry.loose
+    name, loose = target.name.name, state.registry.loose
     photo, mask = (loose / f"{kind}-{secrets.token_hex(8)}" for kind in ("again", "mask"))
     size = target.path.stat().st_size
-    with desk.registry.arriving(visitor.token, client, size, visitor.model) as same:
+    with state.registry.arriving(session.token, client, size, session.model) as same:
         try:
             shutil.copy(target.path, photo)
             shutil.copy(target.path.parent / "full.alpha.png", mask)
-            uploads.add_photo(same, photo, name, desk.settings)
-            uploads.set_mask(same, same.chosen_photo, mask, desk.settings)
+            added = uploads.add_photo(same, photo, name, state.settings)
+            uploads.set_mask(same, added, mask, state.settings)
         finally:
             photo.unlink(missing_ok=True)
             mask.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Bytes that go out: pictures to look at, results and references to take away.
+"""Bytes that go out: pictures to look at, results and references to download.
 
 A visitor's secret is part of every address, and only files that the page itself wrote are served.
 """
@@ -15,8 +15,8 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from icm import InputError, Reference
 
 from .bundle import reported, results_of, single, zip_stream
-from .desk import Desk
 from .exports import MEDIA, wanted_of
+from .page_state import PageState
 from .runs import reference_of
 
 _KEY = re.compile(r"[a-z][0-9a-f]{12}")
@@ -41,26 +41,26 @@ _HEADERS = {
 }
 
 
-def add_downloads(app: FastAPI, desk: Desk) -> None:
+def add_downloads(app: FastAPI, state: PageState) -> None:
     """Adds the routes below `/icm/`; an `IcmError` becomes a refusal in words."""
 
     @app.get("/icm/{token}/results.zip")
     def results(token: str) -> Response:
-        visitor = desk.registry.get(token)
-        stream = zip_stream(results_of(visitor), wanted_of(visitor), reported(visitor))
+        session = state.registry.get(token)
+        stream = zip_stream(results_of(session), wanted_of(session), reported(session))
         headers = attached("mattes.zip")
         return StreamingResponse(stream, media_type="application/zip", headers=headers)
 
     @app.get("/icm/{token}/reference.icmref")
     def reference(token: str) -> Response:
-        visitor = desk.registry.get(token)
+        session = state.registry.get(token)
 
         def compute() -> Reference:
-            with desk.models.watched(visitor.model):
-                return reference_of(visitor, desk.models.matting(visitor.model))
+            with state.models.watched(session.model):
+                return reference_of(session, state.models.matting(session.model))
 
-        made = desk.device.submit(compute, visitor.client).future.result()
-        path = made.save(visitor.folder / f"{secrets.token_hex(6)}.icmref")
+        made = state.device.submit(compute, session.client).future.result()
+        path = made.save(session.folder / f"{secrets.token_hex(6)}.icmref")
         content = path.read_bytes()
         path.unlink()
         headers = attached("object.icmref")
@@ -68,12 +68,12 @@ def add_downloads(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/icm/{token}/{key}/download/{kind}")
     def download(token: str, key: str, kind: str) -> Response:
-        content, name, format_ = single(desk.registry.get(token), key, kind)
+        content, name, format_ = single(state.registry.get(token), key, kind)
         return Response(content, media_type=MEDIA[format_], headers=attached(name))
 
     @app.get("/icm/{token}/{key}/{name}")
     def file(token: str, key: str, name: str) -> Response:
-        path = desk.registry.get(token).folder / key / name
+        path = state.registry.get(token).folder / key / name
         if name not in _SERVED or not _KEY.fullmatch(key) or not path.is_file():
             raise InputError("there is no such file")
         return FileResponse(path, headers=_HEADERS)

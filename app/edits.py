@@ -18,7 +18,7 @@ from icm import Adjustment, InputError, Matte, Stroke
 
 from .kept import BASE, EDIT, STROKES, kept_matte, note_empty, save_alpha
 from .results import write_matte
-from .visitor import Target, Visitor
+from .session import Session, Target
 
 MOST_STROKES, MOST_POINTS = 200, 4000  # of one picture, and of one stroke
 _AT_ONCE = threading.Semaphore(2)  # a picture of 12 megapixels takes half a gigabyte meanwhile
@@ -68,7 +68,7 @@ def current(folder: Path) -> Edit:
         return Edit()
 
 
-def apply(visitor: Visitor, key: str, edit: Edit) -> int:
+def apply(session: Session, key: str, edit: Edit) -> int:
     """Makes a result anew with an edit in the place of the one before.
 
     Returns:
@@ -77,35 +77,42 @@ def apply(visitor: Visitor, key: str, edit: Edit) -> int:
     Raises:
         InputError: there is no such result, or it is being made.
     """
-    with visitor.lock:
-        target = visitor.target(key)
+    with session.lock:
+        target = session.target(key)
         _check_finished(target)
     with target.editing, _AT_ONCE:
         matte = edited(target, edit)
-        with visitor.lock:
-            _check_finished(visitor.target(key))
+        with session.lock:
+            _check_finished(session.target(key))
             folder = target.path.parent
             write_matte(matte, folder)
             note_empty(matte, folder)
             (folder / EDIT).write_text(json.dumps(edit.as_json()), encoding="utf-8")
             target.doubt = "" if edit.strokes else target.doubt  # somebody has looked at it
             target.version += 1
-            visitor.changed()
+            session.changed()
             return target.version
 
 
-def apply_to_all(visitor: Visitor, values: Adjustment) -> int:
-    """Adjusts every finished result, strokes kept; returns how many."""
-    with visitor.lock:
-        keys = [each.key for each in visitor.targets if each.results is not None]
-    for key in keys:
-        with visitor.lock:
-            strokes = current(visitor.target(key).path.parent).strokes
-        objects = (
-            values.objects if isinstance(values.objects, str) else "all"
-        )  # places are a picture's
-        apply(visitor, key, Edit(strokes, values.model_copy(update={"objects": objects})))
-    return len(keys)
+def apply_to_all(session: Session, values: Adjustment) -> int:
+    """Adjusts every finished result, strokes kept; returns how many.
+
+    Results that are removed or made anew meanwhile are left out.
+    """
+    objects = values.objects if isinstance(values.objects, str) else "all"  # places are a picture's
+    values = values.model_copy(update={"objects": objects})
+    changed = 0
+    for key in _finished_keys(session):
+        try:
+            with session.lock:
+                strokes = current(session.target(key).path.parent).strokes
+            apply(session, key, Edit(strokes, values))
+        except (InputError, OSError):
+            if key in _finished_keys(session):
+                raise
+        else:
+            changed += 1
+    return changed
 
 
 def edited(target: Target, edit: Edit) -> Matte:
@@ -156,6 +163,15 @@ def _stroke(values: dict[str, Any]) -> Stroke:
     )
 
 
+def _finished_keys(session: Session) -> list[str]:
+    with session.lock:
+        return [target.key for target in session.targets if _is_finished(target)]
+
+
 def _check_finished(target: Target) -> None:
-    if target.results is None or target.state in ("waiting", "working"):
+    if not _is_finished(target):
         raise InputError("this picture is not cut out yet: wait for it")
+
+
+def _is_finished(target: Target) -> bool:
+    return target.results is not None and target.state not in ("waiting", "working")

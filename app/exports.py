@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from icm import Export, InputError, export
 
 from . import edits
-from .desk import Desk
+from .page_state import PageState
 from .results import KINDS, colour_of
-from .visitor import EXPORT, Visitor
+from .session import EXPORT, Session
 
 NO_BACKGROUND = "checker"
 MEDIA = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
@@ -26,7 +26,7 @@ _LARGEST = 10_000  # bytes of a request
 _CHOICES = {"kinds", "format", "quality", "bits", "trim", "margin", "canvas"}
 
 
-def add_exports(app: FastAPI, desk: Desk) -> None:
+def add_exports(app: FastAPI, state: PageState) -> None:
     """Adds `/icm/TOKEN/export`, which takes what files are to be like."""
 
     @app.post("/icm/{token}/export")
@@ -35,8 +35,8 @@ def add_exports(app: FastAPI, desk: Desk) -> None:
         if len(content) > _LARGEST:
             raise InputError("this is too long: reload the page")
         wanted = export_of(content)
-        visitor = desk.registry.get(token)
-        return JSONResponse({"version": await asyncio.to_thread(_keep, visitor, wanted)})
+        session = state.registry.get(token)
+        return JSONResponse({"version": await asyncio.to_thread(_keep, session, wanted)})
 
 
 def export_of(content: bytes) -> Export:
@@ -82,7 +82,7 @@ def command_words(wanted: Export, background: str) -> list[str]:
     return words + ([f"--canvas={wanted.canvas[0]}x{wanted.canvas[1]}"] if wanted.canvas else [])
 
 
-def wanted_of(visitor: Visitor) -> Export:
+def wanted_of(session: Session) -> Export:
     """What is downloaded: on the chosen background, and no composite where there is none.
 
     A JPEG has always a background: white, where none was chosen.
@@ -90,8 +90,8 @@ def wanted_of(visitor: Visitor) -> Export:
     Raises:
         InputError: nothing is left, or the background picture is missing.
     """
-    with visitor.lock:
-        wanted, name, picture = visitor.export, visitor.background, visitor.background_path
+    with session.lock:
+        wanted, name, picture = session.export, session.background, session.background_path
     background: str | tuple[int, int, int] = EXPORT.background
     kinds = wanted.kinds
     if name == "picture":
@@ -134,9 +134,9 @@ def contents(
             yield kind, path.read_bytes()
 
 
-def _keep(visitor: Visitor, wanted: Export) -> int:
+def _keep(session: Session, wanted: Export) -> int:
     """Remembers what is wanted; returns the version of the page's state that shows it."""
-    with visitor.lock:
-        visitor.export = wanted
-        visitor.changed()
-        return visitor.version
+    with session.lock:
+        session.export = wanted
+        session.changed()
+        return session.version

@@ -12,8 +12,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from icm import InputError
 
-from .desk import Desk
 from .folders import copied
+from .page_state import PageState
 from .security import is_inside, uploaded
 from .settings import MEGABYTE
 
@@ -30,12 +30,12 @@ class Handles:
     whoever knows its address may fetch it and use it until it is swept, an hour later.
 
     Args:
-        desk: the running page.
+        state: of the running page.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._registry = desk.registry
-        self._settings = desk.settings
+    def __init__(self, state: PageState) -> None:
+        self._registry = state.registry
+        self._settings = state.settings
 
     def new(self, name: str) -> Path:
         """A place for a file that arrives, in a new folder; its name is safe already."""

@@ -8,10 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from icm import Absent, Matte
-from icm.results.verdict import SURE
+from icm import SURE_CONFIDENCE, Absent, Matte
 
-from .visitor import Target, Visitor
+from .session import Session, Target
 
 ShownState = Literal[
     "waiting", "working", "done", "check", "absent", "failed", "skipped", "outdated"
@@ -22,14 +21,14 @@ _SOFT_SHARE = 0.5  # of what is taken, half-transparent: fur has about a third
 _CLEAR = 0.05  # an alpha this close to 0 or 1 is not half-transparent
 
 
-def basis_of(visitor: Visitor) -> str:
+def basis_of(session: Session) -> str:
     """What results depend on beside the picture: the marks and the model.
 
     Equal marks give an equal text, so a stroke that is undone leaves results up to date.
     """
-    with visitor.lock:
-        marks = [photo.digest for photo in visitor.photos if photo.marked]
-        return hashlib.sha256("\n".join([visitor.model, *marks]).encode()).hexdigest()
+    with session.lock:
+        marks = [photo.digest for photo in session.photos if photo.marked]
+        return hashlib.sha256("\n".join([session.model, *marks]).encode()).hexdigest()
 
 
 def doubt_of(matte: Matte) -> str:
@@ -38,7 +37,7 @@ def doubt_of(matte: Matte) -> str:
         return ""
     taken = float((matte.alpha > _CLEAR).sum())
     soft = float(np.logical_and(matte.alpha > _CLEAR, matte.alpha < 1 - _CLEAR).sum())
-    if matte.confidence < SURE:
+    if matte.confidence < SURE_CONFIDENCE:
         return UNSURE
     return SOFT if soft > _SOFT_SHARE * taken else ""
 
@@ -62,18 +61,18 @@ def judge(target: Target, matte: Matte, basis: str) -> None:
     target.version += 1
 
 
-def overrule(visitor: Visitor, key: str) -> bool:
+def overrule(session: Session, key: str) -> bool:
     """The visitor says that the object is in the picture.
 
     Returns:
         Whether its matte was withheld, so that the picture has to be run again.
     """
-    with visitor.lock:
-        target = visitor.target(key)
+    with session.lock:
+        target = session.target(key)
         target.overruled = True
         if target.state == "absent" and not target.withheld:
             target.state = "done"
-        visitor.changed()
+        session.changed()
         return target.withheld
 
 
@@ -82,7 +81,7 @@ def shown_state(target: Target, basis: str) -> ShownState:
 
     Args:
         target: a picture.
-        basis: of the visitor, now.
+        basis: of the session, now.
     """
     if target.state in ("done", "absent") and target.basis != basis:
         return "outdated"

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from icm import InputError, Marking, Points
 
-from .desk import Desk
-from .visitor import Photo, Visitor
+from .page_state import PageState
+from .session import Photo, Session
 
 _KEPT = 4  # photographs whose features are kept; those of one take some megabytes
 _MOST = 200  # clicks on one photograph
@@ -60,15 +60,15 @@ class Markings:
     """Photographs that were clicked on last, as models saw them; never more than a few.
 
     Args:
-        desk: the running page.
+        state: of the running page.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: PageState) -> None:
+        self._state = state
         self._kept: OrderedDict[tuple[str, str, str], Marking] = OrderedDict()
         self._lock = threading.Lock()
 
-    def mask(self, visitor: Visitor, photo: Photo, clicks: Clicks) -> bytes:
+    def mask(self, session: Session, photo: Photo, clicks: Clicks) -> bytes:
         """A grey PNG of the working copy's size; white where the object is.
 
         Raises:
@@ -79,19 +79,19 @@ class Markings:
         points = clicks.points(photo.size)
 
         def compute() -> bytes:
-            mask = self._marking(visitor, photo).mask(points)
+            mask = self._marking(session, photo).mask(points)
             image = Image.fromarray(np.rint(mask * 255).astype(np.uint8))
             buffer = io.BytesIO()
             image.resize(photo.shown[::-1], Image.Resampling.BILINEAR).save(buffer, "PNG")
             return buffer.getvalue()
 
-        return self._desk.device.submit(compute, visitor.client).future.result()
+        return self._state.device.submit(compute, session.client).future.result()
 
-    def _marking(self, visitor: Visitor, photo: Photo) -> Marking:
-        models = self._desk.models
-        with models.watched(visitor.model):
-            matting = models.matting(visitor.model)
-            key = (visitor.token, photo.key, matting.fingerprint)
+    def _marking(self, session: Session, photo: Photo) -> Marking:
+        models = self._state.models
+        with models.watched(session.model):
+            matting = models.matting(session.model)
+            key = (session.token, photo.key, matting.fingerprint)
             with self._lock:
                 found = self._kept.pop(key, None)
             marking = found or matting.marking(photo.path)
@@ -102,9 +102,9 @@ class Markings:
             return marking
 
 
-def add_marking(app: FastAPI, desk: Desk) -> None:
+def add_marking(app: FastAPI, state: PageState) -> None:
     """Adds the route that grows clicks and boxes to a mask."""
-    markings = Markings(desk)
+    markings = Markings(state)
 
     @app.post("/icm/{token}/{key}/grow")
     async def grow(request: Request, token: str, key: str) -> Response:
@@ -112,6 +112,6 @@ def add_marking(app: FastAPI, desk: Desk) -> None:
             clicks = Clicks.model_validate_json(await request.body())
         except ValidationError as error:
             raise InputError("these marks cannot be read: reload the page") from error
-        visitor = desk.registry.get(token)
-        content = await asyncio.to_thread(markings.mask, visitor, visitor.photo(key), clicks)
+        session = state.registry.get(token)
+        content = await asyncio.to_thread(markings.mask, session, session.photo(key), clicks)
         return Response(content, media_type="image/png", headers={"Cache-Control": "no-store"})

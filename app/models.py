@@ -15,7 +15,7 @@ from icm import IcmError, InputError, Matting, inventory, load, read_model_confi
 
 from .health import Health
 from .settings import Settings
-from .words import told
+from .words import public_message
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ _WORDS = {
     ),
     "sd21": (
         "Large (Stable Diffusion 2.1)",
-        "The published model, far better at finding the object and at fine edges. Wants a GPU; on "
-        "a CPU count on half a minute a picture.",
+        "The paper's model, much larger. How good its mattes are is known from the paper alone; "
+        "it was not measured here. Wants a GPU; on a CPU count on half a minute a picture.",
     ),
 }
 
@@ -148,7 +148,7 @@ class Models:
                 error,
                 exc_info=None if isinstance(error, IcmError) else error,
             )
-            self.health.failed(told(error))
+            self.health.failed(public_message(error))
             raise
 
     def probe(self) -> None:

@@ -11,13 +11,15 @@ from typing import Any, Generic, TypeVar
 
 from icm import Absent, Call, Engine, InputError, Matting, Pictures, Steps
 
+from .settings import MEGAPIXEL
+
 Result = TypeVar("Result")
 Made = TypeVar("Made")
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
 
 _AHEAD = 2  # pictures of one run that are decoded before their turn
-_MEGAPIXELS = 64  # decoded at once, of all runs
+_DECODED = 64 * MEGAPIXEL  # at once, of all runs
 
 
 class Ticket(Generic[Result]):
@@ -90,7 +92,7 @@ class Device:
     """
 
     def __init__(self, length: int, each: int | None = None) -> None:
-        self.engine = Engine(bound=_MEGAPIXELS * 1_000_000)
+        self.engine = Engine(bound=_DECODED)
         self._length = length
         self._each = each
         self._tickets: list[Ticket[Any]] = []
@@ -145,16 +147,15 @@ class Device:
                 return
             try:
                 made = prepare()
-            except BaseException as error:
-                self._leave(ticket)
-                ticket.future.set_exception(error)
-            else:
                 threading.Thread(
                     target=self._resolve,
                     args=(ticket, lambda: follow(made, ticket)),
                     name="icm-run",
                     daemon=True,
                 ).start()
+            except BaseException as error:
+                self._leave(ticket)
+                ticket.future.set_exception(error)
 
         return self._queued(ticket, prepared)
 

@@ -1,6 +1,6 @@
-"""Who is here: visitors by their secret, removed when they leave or after an hour of silence.
+"""Who is here: sessions by their secret, removed when they are left or after an hour of silence.
 
-A visitor is made by a real upload alone: opening the page, and asking for anything, costs nothing
+A session is begun by a real upload alone: opening the page, and asking for anything, costs nothing
 that is kept. How many there are, and how much they store, is limited for each client and in total.
 """
 
@@ -23,12 +23,12 @@ from icm import InputError
 
 from .leftovers import claim
 from .removal import forget_removed
+from .session import Session
 from .settings import GIGABYTE, Settings
-from .visitor import Visitor
 
 logger = logging.getLogger(__name__)
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-_LOOSE = "api"  # folder of files that belong to calls of programs, not to visitors
+_LOOSE = "api"  # folder of files that belong to calls of programs, not to sessions
 _SERVED = "gradio"  # Gradio's own folder, the only one that its routes serve
 _REMEMBERED = 2000  # secrets and pages that ended, so that late requests of theirs revive nothing
 _RESERVE = GIGABYTE // 2  # bytes of the disk that stay free
@@ -44,8 +44,8 @@ class Quota:
     """How much may be here at a time; of one client, and in total.
 
     Attributes:
-        sessions: visitors.
-        client_sessions: visitors of one client.
+        sessions: of all clients.
+        client_sessions: of one client.
         storage: bytes of uploads.
         client_storage: bytes of uploads of one client.
     """
@@ -57,13 +57,13 @@ class Quota:
 
 
 class Registry:
-    """All visitors and their folders.
+    """All sessions and their folders.
 
     Args:
         root: folder below which everything lies; made here, for this process alone.
-        model: chosen for a new visitor.
-        keep: seconds of silence after which a visitor's things are removed.
-        grace: seconds that a visitor may have no page open, as in a reload.
+        model: chosen for a new session.
+        keep: seconds of silence after which a session's things are removed.
+        grace: seconds that a session may have no page open, as in a reload.
         quota: how much may be here.
     """
 
@@ -75,10 +75,10 @@ class Registry:
         self._keep = keep
         self._grace = grace
         self._quota = quota or Quota()
-        self._visitors: dict[str, Visitor] = {}
+        self._sessions: dict[str, Session] = {}
         self._removed: OrderedDict[str, None] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._open: OrderedDict[str, str] = OrderedDict()  # secrets of pages without a visitor
+        self._open: OrderedDict[str, str] = OrderedDict()  # secrets of pages without a session
         self._lock = threading.RLock()
         self._closed = threading.Event()
         self.loose = root / _LOOSE
@@ -88,8 +88,8 @@ class Registry:
         self._claim = claim(root)
         threading.Thread(target=self._sweep_now_and_then, name="icm-sweep", daemon=True).start()
 
-    def attach(self, token: str, session: str) -> Visitor:
-        """The visitor of a token, with one more page open; an empty one where nothing is kept.
+    def attach(self, token: str, page: str) -> Session:
+        """The session of a token, with one more page open; an empty one where nothing is kept.
 
         Raises:
             InputError: the token is none of 128 bits.
@@ -97,101 +97,101 @@ class Registry:
         _check_token(token)
         with self._lock:
             self._removed.pop(token, None)
-            if session:
-                self._open[session] = token
+            if page:
+                self._open[page] = token
                 while len(self._open) > _REMEMBERED:
                     self._open.popitem(last=False)
-        return self.find(token, session)
+        return self.find(token, page)
 
-    def find(self, token: str, session: str = "") -> Visitor:
-        """The visitor of a token for a page; an empty one that is not kept where there is none.
+    def find(self, token: str, page: str = "") -> Session:
+        """The session of a token for a page; an empty one that is not kept where there is none.
 
         Raises:
             InputError: what the page shows was removed.
         """
         with self._lock:
-            visitor = self._visitors.get(token)
-            if visitor is None or visitor.gone:
+            session = self._sessions.get(token)
+            if session is None or session.gone:
                 if token in self._removed:
                     raise InputError(_REMOVED)
-                return Visitor(token, self.root / "nobody", self._model)
-            late = session in self._ended
-        visitor.seen = time.monotonic()
-        if session and not late and session not in visitor.sessions:
-            with visitor.lock:
-                visitor.sessions.add(session)
-                visitor.away = False
-                visitor.changed()
-        return visitor
+                return Session(token, self.root / "nobody", self._model)
+            late = page in self._ended
+        session.seen = time.monotonic()
+        if page and not late and page not in session.pages:
+            with session.lock:
+                session.pages.add(page)
+                session.away = False
+                session.changed()
+        return session
 
-    def get(self, token: str | None) -> Visitor:
-        """The visitor of a token.
+    def get(self, token: str | None) -> Session:
+        """The session of a token.
 
         Raises:
             InputError: there is none, for instance since the pictures were removed.
         """
-        visitor = self._visitors.get(token or "")
-        if visitor is None or visitor.gone:
+        session = self._sessions.get(token or "")
+        if session is None or session.gone:
             raise InputError(_REMOVED)
-        visitor.seen = time.monotonic()
-        return visitor
+        session.seen = time.monotonic()
+        return session
 
     @contextlib.contextmanager
-    def arriving(self, token: str, client: str, size: int, model: str = "") -> Iterator[Visitor]:
-        """The visitor of something that arrives; one who is new stays only if it is kept.
+    def arriving(self, token: str, client: str, size: int, model: str = "") -> Iterator[Session]:
+        """The session of something that arrives; one that is new stays only if it is kept.
 
         Args:
-            token: the visitor's secret.
+            token: the session's secret.
             client: from where it comes.
             size: bytes that will be stored.
-            model: chosen by a visitor who is new.
+            model: chosen for a session that is new.
 
         Raises:
             TooManyError: a limit is reached.
             InputError: the token is none of 128 bits, or its things were removed.
         """
-        visitor = self._admitted(token, client, size, model)
+        session = self._admitted(token, client, size, model)
         try:
-            yield visitor
+            yield session
         except FileNotFoundError as error:
-            if visitor.gone:
+            if session.gone:
                 raise InputError(_REMOVED) from error
             raise
         finally:
-            with self._lock, visitor.lock:
-                visitor.arriving -= 1
-                empty = not (visitor.photos or visitor.targets or visitor.background_path)
-                unused = visitor.arriving == 0 and empty and visitor.version == 0
+            with self._lock, session.lock:
+                session.arriving -= 1
+                empty = not (session.photos or session.targets or session.background_path)
+                unused = session.arriving == 0 and empty and session.version == 0
             if unused:
-                self._remove(token, visitor)
+                self._remove(token, session)
                 with self._lock:
                     self._removed.pop(token, None)
             else:
-                visitor.measure()
+                session.measure()
 
-    def detach(self, session: str) -> None:
+    def detach(self, page: str) -> None:
         """A page was closed."""
         with self._lock:
-            _remember(self._ended, session)
-            self._open.pop(session, None)
-        for visitor in list(self._visitors.values()):
-            with visitor.lock:
-                if session in visitor.sessions:
-                    visitor.sessions.discard(session)
-                    visitor.followers.pop(session, None)
-                    visitor.left = time.monotonic()
-                    visitor.away = not visitor.sessions
+            _remember(self._ended, page)
+            self._open.pop(page, None)
+        for session in list(self._sessions.values()):
+            with session.lock:
+                if page in session.pages:
+                    session.pages.discard(page)
+                    session.followers.pop(page, None)
+                    session.left = time.monotonic()
+                    session.away = not session.pages
 
     def __len__(self) -> int:
-        """How many visitors are here; one counts until all its files are gone."""
-        return len(self._visitors)
+        """How many sessions there are; one counts until all its files are gone."""
+        return len(self._sessions)
 
     def stored(self, client: str | None = None) -> int:
-        """Bytes of uploads that visitors keep, of one client or of all."""
+        """Bytes of uploads that sessions keep, of one client or of all."""
         return sum(
-            visitor.stored
-            for visitor in list(self._visitors.values())
-            if client is None or visitor.client == client
+            session.stored
+            for session in list(self._sessions.values())
+            if client is None or session.client == client
         )
 
     def check_disk(self, size: int = 0) -> None:
@@ -204,15 +204,15 @@ class Registry:
             raise TooManyError("the server's disk is full: come back later")
 
     def sweep(self) -> None:
-        """Removes visitors who left, or have been silent for too long, and old loose files."""
+        """Removes sessions that were left or have been silent for too long, and old loose files."""
         now = time.monotonic()
-        for token, visitor in list(self._visitors.items()):
-            with visitor.lock:
-                gone = not visitor.sessions and now - visitor.left > self._grace
-                silent = now - visitor.seen > self._keep and not visitor.progress.active
-                busy = visitor.arriving > 0
+        for token, session in list(self._sessions.items()):
+            with session.lock:
+                gone = not session.pages and now - session.left > self._grace
+                silent = now - session.seen > self._keep and not session.progress.active
+                busy = session.arriving > 0
             if (gone or silent) and not busy:
-                self._remove(token, visitor)
+                self._remove(token, session)
         oldest = time.time() - self._keep
         for path in [*self.loose.iterdir(), *self.served.iterdir()]:
             with contextlib.suppress(OSError):
@@ -224,73 +224,71 @@ class Registry:
 
     def stop_runs(self) -> None:
         """Asks every run to end after its current picture."""
-        for visitor in list(self._visitors.values()):
-            visitor.stop.set()
+        for session in list(self._sessions.values()):
+            session.stop.set()
 
     def close(self) -> None:
         """Removes everything; may be called again."""
         first = not self._closed.is_set()
         self._closed.set()
-        for token, visitor in list(self._visitors.items()):
-            self._remove(token, visitor)
+        for token, session in list(self._sessions.items()):
+            self._remove(token, session)
         shutil.rmtree(self.root, ignore_errors=True)
         if first:
             os.close(self._claim)
 
-    def _admitted(self, token: str, client: str, size: int, model: str) -> Visitor:
+    def _admitted(self, token: str, client: str, size: int, model: str) -> Session:
         _check_token(token)
         self.check_disk(size)
         quota = self._quota
         with self._lock:
-            visitor = self._visitors.get(token)
-            if token in self._removed or (visitor is not None and visitor.gone):
+            session = self._sessions.get(token)
+            if token in self._removed or (session is not None and session.gone):
                 raise InputError(_REMOVED)
             if self.stored() + size > quota.storage:
                 raise TooManyError("the server is full: come back in a few minutes")
             full = self.stored(client) + size > quota.client_storage
-            if full and visitor is not None:  # what was removed can no longer be restored
-                forget_removed(visitor)
+            if full and session is not None:  # what was removed can no longer be restored
+                forget_removed(session)
             if self.stored(client) + size > quota.client_storage:
                 raise TooManyError(
                     f"your pictures take {quota.client_storage / GIGABYTE:g} gigabytes already: "
-                    "take some away first"
+                    "remove some first"
                 )
-            if visitor is None:
-                if len(self._visitors) >= quota.sessions:
+            if session is None:
+                if len(self._sessions) >= quota.sessions:
                     raise TooManyError("too many people are here: come back in a few minutes")
-                of_client = sum(each.client == client for each in self._visitors.values())
+                of_client = sum(each.client == client for each in self._sessions.values())
                 if of_client >= quota.client_sessions:
                     raise TooManyError(
                         f"{of_client} pages are in use from where you are: close one of them"
                     )
                 folder = self.root / token
                 folder.mkdir()
-                visitor = Visitor(token, folder, model or self._model, client=client)
-                visitor.sessions.update(
-                    session for session, opened in self._open.items() if opened == token
-                )
-                self._visitors[token] = visitor
-            with visitor.lock:
-                visitor.arriving += 1
-                visitor.stored += size
-                visitor.seen = visitor.left = time.monotonic()
-        return visitor
+                session = Session(token, folder, model or self._model, client=client)
+                session.pages.update(page for page, opened in self._open.items() if opened == token)
+                self._sessions[token] = session
+            with session.lock:
+                session.arriving += 1
+                session.stored += size
+                session.seen = session.left = time.monotonic()
+        return session
 
-    def _remove(self, token: str, visitor: Visitor) -> None:
-        visitor.stop.set()
-        with visitor.lock:
-            visitor.gone = True
-            visitor.targets.clear()
-            visitor.removed.clear()
-            visitor.photos.clear()
-            visitor.reference = None
+    def _remove(self, token: str, session: Session) -> None:
+        session.stop.set()
+        with session.lock:
+            session.gone = True
+            session.targets.clear()
+            session.removed.clear()
+            session.photos.clear()
+            session.reference = None
             # Moved first: what a run still writes under the old name fails and leaves nothing.
             trash = self.root / f"gone-{secrets.token_hex(8)}"
             with contextlib.suppress(OSError):
-                visitor.folder.rename(trash)
+                session.folder.rename(trash)
             shutil.rmtree(trash, ignore_errors=True)
         with self._lock:
-            self._visitors.pop(token, None)
+            self._sessions.pop(token, None)
             _remember(self._removed, token)
 
     def _sweep_now_and_then(self) -> None:

@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import shutil
 
-from .visitor import Visitor
+from .session import Session
 
 
-def remove(visitor: Visitor, key: str | None) -> None:
+def remove(session: Session, key: str | None) -> None:
     """Removes one picture, or all; those that are worked on stay.
 
     Args:
-        visitor: whose pictures they are.
+        session: whose pictures they are.
         key: of one picture; None for all.
     """
-    with visitor.lock:
-        forget_removed(visitor)
+    with session.lock:
+        forget_removed(session)
         kept = []
-        for place, target in enumerate(visitor.targets):
+        for place, target in enumerate(session.targets):
             if (key is not None and target.key != key) or target.state == "working":
                 kept.append(target)
             else:
-                visitor.removed.append((place, target))
-        visitor.targets[:] = kept
-        visitor.changed()
+                session.removed.append((place, target))
+        session.targets[:] = kept
+        session.changed()
 
 
-def restore(visitor: Visitor) -> None:
+def restore(session: Session) -> None:
     """Puts the pictures that were removed last back in their places."""
-    with visitor.lock:
-        for place, target in visitor.removed:
-            visitor.targets.insert(place, target)
-        visitor.removed.clear()
-        visitor.changed()
+    with session.lock:
+        for place, target in session.removed:
+            session.targets.insert(place, target)
+        session.removed.clear()
+        session.changed()
 
 
-def forget_removed(visitor: Visitor) -> None:
+def forget_removed(session: Session) -> None:
     """Deletes the files of removed pictures."""
-    with visitor.lock:
-        for _, target in visitor.removed:
+    with session.lock:
+        for _, target in session.removed:
             shutil.rmtree(target.path.parent, ignore_errors=True)
-        visitor.removed.clear()
-        visitor.measure()
+        session.removed.clear()
+        session.measure()

@@ -1,4 +1,4 @@
-"""A matte on the disk: full-size files to take away, small ones to look at."""
+"""A matte on the disk: full-size files to download, small ones to look at."""
 
 from __future__ import annotations
 

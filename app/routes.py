@@ -16,11 +16,11 @@ from icm import IcmError, InputError
 
 from . import uploads
 from .clients import client_of
-from .desk import Desk
+from .page_state import PageState
 from .registry import TooManyError
+from .session import Session
 from .settings import MEGABYTE
-from .visitor import Visitor
-from .words import told
+from .words import public_message
 
 
 class TooLargeError(InputError):
@@ -36,7 +36,7 @@ class Upload:
         key: of the photo that it belongs to, where it belongs to one.
         path: where it lies.
         name: what the visitor calls it, with sub-folders.
-        order: places it among the visitor's pictures; 0 for the end.
+        order: places it among the session's pictures; 0 for the end.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Sender:
     """Who sent an upload.
 
     Attributes:
-        token: the visitor's secret.
+        token: the session's secret.
         client: from where it came.
         model: the model that the visitor has chosen.
     """
@@ -61,22 +61,22 @@ class Sender:
     model: str
 
 
-def add_routes(app: FastAPI, desk: Desk) -> None:
+def add_routes(app: FastAPI, state: PageState) -> None:
     """Adds `/healthz` and `/icm/upload`; Gradio is mounted after them."""
 
     @app.exception_handler(IcmError)
     def refused(_: Request, error: IcmError) -> JSONResponse:
-        return JSONResponse({"error": told(error)}, _status(error))
+        return JSONResponse({"error": public_message(error)}, _status(error))
 
     @app.get("/healthz")
     async def healthz() -> JSONResponse:  # on the loop: busy threads do not keep it waiting
-        health, models = desk.models.health, desk.models
-        state = health.state
-        said = {"status": state, "model": models.preselected, "queue": len(desk.device)}
+        health, models = state.models.health, state.models
+        found = health.state
+        said = {"status": found, "model": models.preselected, "queue": len(state.device)}
         if health.reason:
             said["reason"] = health.reason
-        desk.look_again()
-        return JSONResponse(said, 200 if state == "ready" else 503)
+        state.look_again()
+        return JSONResponse(said, 200 if found == "ready" else 503)
 
     @app.post("/icm/upload")
     async def upload(
@@ -84,9 +84,9 @@ def add_routes(app: FastAPI, desk: Desk) -> None:
     ) -> JSONResponse:
         name = unquote(request.headers.get("X-Icm-Name", ""))[:1000]
         token = request.headers.get("X-Icm-Visitor", "")
-        path = await received(request, desk)
+        path = await received(request, state)
         sender = Sender(token, client_of(request), request.headers.get("X-Icm-Model", ""))
-        return await asyncio.to_thread(_arrive, desk, sender, Upload(kind, key, path, name, order))
+        return await asyncio.to_thread(_arrive, state, sender, Upload(kind, key, path, name, order))
 
 
 def _status(error: Exception) -> int:
@@ -95,49 +95,49 @@ def _status(error: Exception) -> int:
     return 429 if isinstance(error, TooManyError) else 400
 
 
-def _arrive(desk: Desk, sender: Sender, upload: Upload) -> JSONResponse:
-    """Takes an upload for its visitor, who begins to be here with the first one that is kept."""
+def _arrive(state: PageState, sender: Sender, upload: Upload) -> JSONResponse:
+    """Takes an upload for its session, which begins with the first one that is kept."""
     path = upload.path
     try:
-        model = sender.model if sender.model in desk.models.names else ""
+        model = sender.model if sender.model in state.models.names else ""
         size = path.stat().st_size
-        with desk.registry.arriving(sender.token, sender.client, size, model) as visitor:
-            return JSONResponse(_take(desk, visitor, upload))
+        with state.registry.arriving(sender.token, sender.client, size, model) as session:
+            return JSONResponse(_take(state, session, upload))
     except Exception as error:
-        return JSONResponse({"error": told(error, path, "the file")}, _status(error))
+        return JSONResponse({"error": public_message(error, path, "the file")}, _status(error))
     finally:
         path.unlink(missing_ok=True)
 
 
-def _take(desk: Desk, visitor: Visitor, upload: Upload) -> dict[str, int | str]:
+def _take(state: PageState, session: Session, upload: Upload) -> dict[str, int | str]:
     """Hands an upload to what it is for; tells the key of what is new."""
-    settings, path, name, key = desk.settings, upload.path, upload.name, upload.key
+    settings, path, name, key = state.settings, upload.path, upload.name, upload.key
     takers: dict[str, Callable[[], str | None]] = {
-        "photo": lambda: uploads.add_photo(visitor, path, name, settings),
-        "reference": lambda: uploads.add_reference_file(visitor, path, name, settings),
-        "target": lambda: uploads.add_target(visitor, path, name, settings, upload.order),
-        "mask": lambda: uploads.set_mask(visitor, key, path, settings),
-        "painting": lambda: uploads.set_painting(visitor, key, path),
-        "background": lambda: uploads.set_background(visitor, path, settings),
+        "photo": lambda: uploads.add_photo(session, path, name, settings),
+        "reference": lambda: uploads.add_reference_file(session, path, name, settings),
+        "target": lambda: uploads.add_target(session, path, name, settings, upload.order),
+        "mask": lambda: uploads.set_mask(session, key, path, settings),
+        "painting": lambda: uploads.set_painting(session, key, path),
+        "background": lambda: uploads.set_background(session, path, settings),
     }
     if upload.kind not in takers:
         raise InputError("this kind of upload is unknown: reload the page")
     made = takers[upload.kind]()
-    version = visitor.photo(key).version if upload.kind == "painting" else 0
+    version = session.photo(key).version if upload.kind == "painting" else 0
     return {"version": version, "key": made or ""}
 
 
-async def received(request: Request, desk: Desk) -> Path:
+async def received(request: Request, state: PageState) -> Path:
     """Writes a request's body aside; stops at the limit."""
-    most = desk.settings.max_upload
+    most = state.settings.max_upload
     too_large = TooLargeError(
         f"the file has more than {most / MEGABYTE:g} megabytes: make it smaller, or use the "
         "command line"
     )
     if int(request.headers.get("Content-Length") or 0) > most:
         raise too_large
-    desk.registry.check_disk()
-    path = desk.registry.loose / f"in-{secrets.token_hex(8)}"
+    state.registry.check_disk()
+    path = state.registry.loose / f"in-{secrets.token_hex(8)}"
     size = 0
     try:
         with path.open("xb") as file:

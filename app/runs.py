@@ -1,4 +1,4 @@
-"""A visitor's run: one reference, picture after picture, in turn with those of other visitors."""
+"""A session's run: one reference, picture after picture, in turn with those of other sessions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .judgement import basis_of, judge, policed
 from .models import Models
 from .queue import Device, Ticket
 from .results import write_results
+from .session import Photo, Progress, RunState, Session, Target
 from .uploads import mask_at
-from .visitor import Photo, Progress, RunState, Target, Visitor
-from .words import told
+from .words import public_message
 
 
 def start(
-    visitor: Visitor,
+    session: Session,
     device: Device,
     models: Models,
     keys: list[str] | None = None,
@@ -34,7 +34,7 @@ def start(
     """Queues a run over the pictures that wait, or over the given ones again.
 
     Args:
-        visitor: whose run it is.
+        session: whose run it is.
         device: where it runs.
         models: with which it runs.
         keys: of pictures to do again; None for those that wait.
@@ -43,61 +43,61 @@ def start(
     Raises:
         InputError: nothing is marked, nothing waits, a run is on, or the queue is full.
     """
-    with visitor.lock:
-        if visitor.progress.active:
+    with session.lock:
+        if session.progress.active:
             raise InputError("a run is on: wait for it, or stop it")
-        if not any(photo.marked for photo in visitor.photos):
+        if not any(photo.marked for photo in session.photos):
             raise InputError("first mark the object on a photo in step 1")
         chosen = [
             target
-            for target in visitor.targets
+            for target in session.targets
             if (target.state == "waiting" if keys is None else target.key in keys)
         ]
         if not chosen:
             raise InputError("no picture waits: add pictures in step 2")
-        visitor.stop.clear()
+        session.stop.clear()
         progress = Progress("queued", total=len(chosen))
-        run = _Run(visitor, models, chosen, progress, check_disk)
-        progress.ticket = device.run(run.prepare, run.follow, visitor.client, turn=visitor.token)
-        visitor.progress = progress
+        run = _Run(session, models, chosen, progress, check_disk)
+        progress.ticket = device.run(run.prepare, run.follow, session.client, turn=session.token)
+        session.progress = progress
         for target in chosen:
             target.state, target.reason = "waiting", ""
-        visitor.changed()
-        progress.ticket.future.add_done_callback(run.resolved)
+        session.changed()
+        progress.ticket.future.add_done_callback(run.ended)
 
 
-def stop(visitor: Visitor, device: Device) -> None:
-    """Ends the visitor's run after the current picture, or at once where it still waits."""
-    with visitor.lock:
-        progress = visitor.progress
+def stop(session: Session, device: Device) -> None:
+    """Ends the session's run after the current picture, or at once where it still waits."""
+    with session.lock:
+        progress = session.progress
         if not progress.active:
             return
-        visitor.stop.set()
+        session.stop.set()
         ticket = progress.ticket
         if ticket is not None and progress.state == "queued" and device.withdraw(ticket):
             progress.state = "stopped"
         else:
             progress.state = "stopping"
-        visitor.changed()
+        session.changed()
 
 
-def reference_of(visitor: Visitor, matting: Matting) -> Reference:
-    """The visitor's reference for a model; computed once for these marks.
+def reference_of(session: Session, matting: Matting) -> Reference:
+    """The session's reference for a model; computed once for these marks.
 
     Raises:
         InputError: nothing is marked, or a saved reference is of another model.
     """
-    with visitor.lock:
-        cached = visitor.reference
-        marked = [photo for photo in visitor.photos if photo.marked]
+    with session.lock:
+        cached = session.reference
+        marked = [photo for photo in session.photos if photo.marked]
     if cached is not None and cached[0] == matting.fingerprint:
         return cached[1]
     if not marked:
         raise InputError("first mark the object on a photo in step 1")
     joined = matting.reference([_pair(photo, matting) for photo in marked])
-    with visitor.lock:
-        if [photo for photo in visitor.photos if photo.marked] == marked:
-            visitor.reference = (matting.fingerprint, joined)
+    with session.lock:
+        if [photo for photo in session.photos if photo.marked] == marked:
+            session.reference = (matting.fingerprint, joined)
     return joined
 
 
@@ -107,7 +107,7 @@ def _pair(photo: Photo, matting: Matting) -> tuple[Path | Reference, NDArray[np.
         if photo.saved.fingerprint != matting.fingerprint:
             raise InputError(
                 f"{photo.name} was made by the model '{photo.saved.model}' in another version: "
-                "take it away, or choose that model"
+                "remove it, or choose that model"
             )
         return photo.saved, None
     if photo.mask_path is None:
@@ -129,7 +129,7 @@ class _Ready:
 class _Run:
     """One run; its failure and each picture's are kept for the page."""
 
-    visitor: Visitor
+    session: Session
     models: Models
     targets: list[Target]
     progress: Progress
@@ -137,19 +137,19 @@ class _Run:
 
     def prepare(self) -> _Ready | None:
         """Loads the model and makes the reference; None where that fails, or nobody wants it."""
-        visitor = self.visitor
+        session = self.session
         try:
-            with visitor.lock:
+            with session.lock:
                 if self.progress.state == "queued":
                     self._say("working")
-            if visitor.stop.is_set():
+            if session.stop.is_set():
                 self._say("stopped")
                 return None
-            name = visitor.model
+            name = session.model
             matting = self.models.matting(name)
             with self.models.watched(name):
-                basis = basis_of(visitor)  # before the marks are read: a change shows as outdated
-                return _Ready(name, basis, matting, reference_of(visitor, matting))
+                basis = basis_of(session)  # before the marks are read: a change shows as outdated
+                return _Ready(name, basis, matting, reference_of(session, matting))
         except Exception as error:
             self._fail(error)
             return None
@@ -158,7 +158,7 @@ class _Run:
         """Mattes the pictures."""
         if ready is None:
             return
-        visitor, progress = self.visitor, self.progress
+        session, progress = self.session, self.progress
         steps = Steps(
             read=self._read,
             reference=lambda target: ready.reference,
@@ -167,26 +167,28 @@ class _Run:
             begun=self._begun,
         )
         try:
-            progress.started = progress.finished = time.monotonic()
+            with session.lock:
+                progress.started = progress.finished = time.monotonic()
             for _ in ticket.pictures(
                 ready.matting,
                 steps,
                 self.targets,
                 absent="keep",  # `policed` knows what the visitor said of each picture
                 watched=lambda: self.models.watched(ready.name),
-                stop=visitor.stop.is_set,
-                pause=lambda: visitor.away,
+                stop=session.stop.is_set,
+                pause=lambda: session.away,
                 ordered=False,
             ):
-                progress.done += 1
-                progress.finished = time.monotonic()
-                visitor.changed()
+                with session.lock:
+                    progress.done += 1
+                    progress.finished = time.monotonic()
+                    session.changed()
             self._say("done" if progress.done == progress.total else "stopped")
         except Exception as error:
             self._fail(error)
 
-    def resolved(self, future: Future[None]) -> None:
-        """Fails where no thread could be started for it; all else it has told by itself."""
+    def ended(self, future: Future[None]) -> None:
+        """Keeps why the device could not go on with the run, as where no thread can be started."""
         error = None if future.cancelled() else future.exception()
         if isinstance(error, Exception):
             self._fail(error)
@@ -198,9 +200,9 @@ class _Run:
         return read_image(target.path)
 
     def _begun(self, target: Target) -> None:
-        with self.visitor.lock:
+        with self.session.lock:
             target.state = "working"
-            self.visitor.changed()
+            self.session.changed()
 
     def _write(
         self, basis: str, target: Target, matte: Matte, seconds: Mapping[str, float]
@@ -208,30 +210,35 @@ class _Run:
         if not self._is_here(target):
             return
         folder = target.path.parent
-        matte = policed(matte, target, self.visitor.absent)
+        matte = policed(matte, target, self.session.absent)
         write_results(matte, folder)
-        target.results = None if matte.skipped else folder
-        judge(target, matte, basis)
-        self._settle(target)
+        with self.session.lock:
+            target.results = None if matte.skipped else folder
+            judge(target, matte, basis)
+            self._settle(target)
 
     def _failed(self, target: Target, error: Exception) -> None:
-        if self._is_here(target):  # else its files were taken away under its work
-            target.state, target.reason = "failed", told(error, target.path, target.name.name)
-        self._settle(target)
+        with self.session.lock:
+            if self._is_here(target):  # else its files were removed under its work
+                target.state, target.reason = (
+                    "failed",
+                    public_message(error, target.path, target.name.name),
+                )
+            self._settle(target)
 
     def _settle(self, target: Target) -> None:
-        """Chooses the first result to look at; leaves nothing of what was taken away meanwhile."""
-        visitor = self.visitor
-        with visitor.lock:
-            if target not in visitor.targets:
-                if all(target is not removed for _, removed in visitor.removed):
+        """Chooses the first result to look at; leaves nothing of what was removed meanwhile."""
+        session = self.session
+        with session.lock:
+            if target not in session.targets:
+                if all(target is not removed for _, removed in session.removed):
                     shutil.rmtree(target.path.parent, ignore_errors=True)
-                if visitor.gone:
-                    shutil.rmtree(visitor.folder, ignore_errors=True)
+                if session.gone:
+                    shutil.rmtree(session.folder, ignore_errors=True)
                 return
-            nothing_yet = not any(t.key == visitor.chosen_target for t in visitor.targets)
+            nothing_yet = not any(t.key == session.chosen_target for t in session.targets)
             if nothing_yet:
-                visitor.chosen_target = self._first_result()
+                session.chosen_target = self._first_result()
 
     def _first_result(self) -> str:
         """Key of the first picture with a result; empty while one before it may still get one."""
@@ -243,17 +250,18 @@ class _Run:
         return ""
 
     def _is_here(self, target: Target) -> bool:
-        with self.visitor.lock:
-            return target in self.visitor.targets
+        with self.session.lock:
+            return target in self.session.targets
 
     def _say(self, state: RunState) -> None:
-        with self.visitor.lock:
+        with self.session.lock:
             self.progress.state = state
             for target in self.targets:
                 if target.state == "working" and state in ("stopped", "failed"):
                     target.state = "waiting"  # it was dropped before it was written
-            self.visitor.changed()
+            self.session.changed()
 
     def _fail(self, error: Exception) -> None:
-        self.progress.message = told(error)
-        self._say("failed")
+        with self.session.lock:
+            self.progress.message = public_message(error)
+            self._say("failed")

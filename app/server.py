@@ -26,7 +26,6 @@ from icm import IcmError, InputError
 from .about import ICON, add_about
 from .clients import Proxies
 from .corrections import add_corrections
-from .desk import Desk, open_desk
 from .downloads import add_downloads
 from .exports import add_exports
 from .layout import build_page, look
@@ -35,6 +34,7 @@ from .marking import add_marking
 from .mcp_version import check_mcp
 from .models import Models
 from .origins import SameOrigin, names_of
+from .page_state import PageState, open_state
 from .product import LOGIN, name_product
 from .routes import add_routes
 from .security import OwnRoutes, answer_in_words, login, seal
@@ -50,13 +50,13 @@ _END = 4.5  # seconds after which the process ends, whatever is still at work
 _BROKEN, _WRONG, _INTERRUPTED = 1, 2, 130  # exit codes
 
 
-def build_app(desk: Desk) -> FastAPI:
-    """The application of a desk; closes the desk when it ends."""
-    settings = desk.settings
-    agents = _agents(desk) if settings.mcp else None
+def build_app(state: PageState) -> FastAPI:
+    """The application of a page; closes its state when it ends."""
+    settings = state.settings
+    agents = _agents(state) if settings.mcp else None
     # Gradio reads these when components and applications are made, and when paths are checked.
-    os.environ["GRADIO_TEMP_DIR"] = str(desk.registry.served)
-    os.environ["GRADIO_EXAMPLES_CACHE"] = str(desk.registry.served / "examples")
+    os.environ["GRADIO_TEMP_DIR"] = str(state.registry.served)
+    os.environ["GRADIO_EXAMPLES_CACHE"] = str(state.registry.served / "examples")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
     @contextlib.asynccontextmanager
@@ -65,20 +65,20 @@ def build_app(desk: Desk) -> FastAPI:
             async with agents.running() if agents else contextlib.nullcontext():
                 yield
         finally:  # whatever Gradio's own end raises
-            desk.close()
+            state.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    _guard(app, desk)
-    add_routes(app, desk)
+    _guard(app, state)
+    add_routes(app, state)
     add_about(app)
     if agents:
         agents.add_routes(app)
-    add_corrections(app, desk)
-    add_exports(app, desk)
-    add_downloads(app, desk)
-    add_marking(app, desk)
-    page = build_page(desk).queue(max_size=_EVENTS, api_open=False)
-    seal(page, desk.registry.served, desk.registry.loose)
+    add_corrections(app, state)
+    add_exports(app, state)
+    add_downloads(app, state)
+    add_marking(app, state)
+    page = build_page(state).queue(max_size=_EVENTS, api_open=False)
+    seal(page, state.registry.served, state.registry.loose)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
         page,
@@ -117,30 +117,30 @@ def serve(settings: Settings) -> int:
     if settings.mcp:
         check_mcp()
     with _listener(settings) as listener, _interrupted_by_sigterm():
-        desk = open_desk(settings)
+        state = open_state(settings)
         try:
-            server = _Server(_configuration(build_app(desk)), desk)
+            server = _Server(_configuration(build_app(state)), state)
         except BaseException as error:
-            desk.close()
-            if not desk.device.ended(_END):  # still loading; torch does not bear an ordinary end
+            state.close()
+            if not state.device.ended(_END):  # still loading; torch does not bear an ordinary end
                 print(f"icm app: {error}", file=sys.stderr)
-                _leave(desk, _WRONG if isinstance(error, IcmError) else _INTERRUPTED)
+                _leave(state, _WRONG if isinstance(error, IcmError) else _INTERRUPTED)
             raise
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         port = listener.getsockname()[1]
         print(f"icm app: http://{host}:{port}{settings.root_path}", flush=True)
         server.run(sockets=[listener])
-        desk.close()
-        if not desk.device.ended(server.seconds_left):
-            _leave(desk, server.code)
+        state.close()
+        if not state.device.ended(server.seconds_left):
+            _leave(state, server.code)
         return server.code
 
 
-def _agents(desk: Desk) -> Agents:
+def _agents(state: PageState) -> Agents:
     check_mcp()
     from .agents import Agents  # noqa: PLC0415 - the package mcp is optional
 
-    return Agents(desk)
+    return Agents(state)
 
 
 def _configuration(app: FastAPI) -> uvicorn.Config:
@@ -153,9 +153,9 @@ def _configuration(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def _guard(app: FastAPI, desk: Desk) -> None:
+def _guard(app: FastAPI, state: PageState) -> None:
     """Adds what stands before every route, the innermost first."""
-    settings, registry = desk.settings, desk.registry
+    settings, registry = state.settings, state.registry
     app.add_middleware(Streams)
     app.add_middleware(OwnRoutes, served=registry.served, mcp=settings.mcp)
     app.add_middleware(Limits, settings=settings, stored=registry.stored)
@@ -202,9 +202,9 @@ def _interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _leave(desk: Desk, code: int) -> None:
+def _leave(state: PageState, code: int) -> None:
     """Ends the process without waiting for threads: one may be in the middle of a picture."""
-    shutil.rmtree(desk.registry.root, ignore_errors=True)
+    shutil.rmtree(state.registry.root, ignore_errors=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -217,9 +217,9 @@ class _Server(uvicorn.Server):
         code: with which the process ends.
     """
 
-    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
+    def __init__(self, config: uvicorn.Config, state: PageState) -> None:
         super().__init__(config)
-        self._desk = desk
+        self._state = state
         self._deadline = math.inf
         self.code = 0
 
@@ -232,13 +232,13 @@ class _Server(uvicorn.Server):
         """Begins the end at the first signal; the second one ends at once."""
         del sig, frame
         if self.should_exit:
-            _leave(self._desk, _INTERRUPTED)
+            _leave(self._state, _INTERRUPTED)
         self._end(0)
 
     async def on_tick(self, counter: int) -> bool:
         """Looks, ten times a second, whether the model is required and broken."""
-        desk = self._desk
-        broken = desk.settings.require_model and desk.models.health.state == "failed"
+        state = self._state
+        broken = state.settings.require_model and state.models.health.state == "failed"
         if broken and not self.should_exit:
             self._end(_BROKEN)
         ended: bool = await super().on_tick(counter)
@@ -256,7 +256,7 @@ class _Server(uvicorn.Server):
 
     def _cancel(self) -> None:
         """Not in the signal's handler, which may have interrupted whoever holds a lock."""
-        self._desk.registry.stop_runs()
-        self._desk.device.close()
+        self._state.registry.stop_runs()
+        self._state.device.close()
         time.sleep(_END)
-        _leave(self._desk, self.code)
+        _leave(self._state, self.code)

@@ -13,6 +13,7 @@ from icm import InputError
 
 MEGABYTE = 1_000_000
 GIGABYTE = 1_000_000_000
+MEGAPIXEL = 1_000_000
 _LAST_PORT = 65_535
 _YES = ("1", "true", "yes", "on")
 
@@ -63,7 +64,7 @@ class Settings:
     accounts: tuple[tuple[str, str], ...] = ()
     root_path: str = ""
     max_upload: int = 50 * MEGABYTE
-    max_pixels: int = 50 * MEGABYTE
+    max_pixels: int = 50 * MEGAPIXEL
     max_pictures: int = 200
     max_photos: int = 20
     max_sessions: int = 500
@@ -229,7 +230,7 @@ def settings_of(arguments: Namespace) -> Settings:
         accounts=_accounts(arguments.auth_file, os.environ.get("ICM_AUTH")),
         root_path=_root_path(arguments.root_path),
         max_upload=round(arguments.max_upload * MEGABYTE),
-        max_pixels=round(arguments.max_megapixels * MEGABYTE),
+        max_pixels=round(arguments.max_megapixels * MEGAPIXEL),
         max_pictures=arguments.max_pictures,
         max_photos=arguments.max_photos,
         max_sessions=arguments.max_sessions,

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from icm import InputError, Points, over, read_image
 
 from .calls import SUFFIX, Caller, Calls, Made, Shown
-from .desk import Desk
 from .handles import Handles
+from .page_state import PageState
 from .words import absent_of
 
 _PREVIEW = 512  # longer side of a picture that an agent looks at
@@ -136,12 +136,12 @@ class Tools:
     """The tools of a running page.
 
     Args:
-        desk: the running page.
+        state: of the running page.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._calls = Calls(desk)
-        self.handles = Handles(desk)
+    def __init__(self, state: PageState) -> None:
+        self._calls = Calls(state)
+        self.handles = Handles(state)
         self.by_name = {
             "reference": Tool(
                 "Learns an object from one photo in which it is marked. Gives the address of a "

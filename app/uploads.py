@@ -16,8 +16,8 @@ from PIL import Image
 from icm import InputError, Picture, Reference, image_size, read_image, read_mask
 
 from .removal import forget_removed
-from .settings import MEGABYTE, Settings
-from .visitor import Photo, Target, Visitor
+from .session import Photo, Session, Target
+from .settings import MEGAPIXEL, Settings
 
 EASEL_PIXELS = 1_000_000  # of the working copy that is painted on: a mask needs no more
 EASEL_SIDE = 3000  # a browser's canvas is sure to hold this
@@ -26,11 +26,11 @@ _DECODERS = threading.Semaphore(2)  # a decoded photograph takes a quarter of a 
 _ILLEGAL = dict.fromkeys([*range(32), 127, *map(ord, '<>:"|?*\\/')], "_")
 
 
-def add_photo(visitor: Visitor, upload: Path, name: str, settings: Settings) -> str:
+def add_photo(session: Session, upload: Path, name: str, settings: Settings) -> str:
     """Puts an uploaded photograph of the object on the easel; its own alpha marks the object."""
-    _check_room(len(visitor.photos), settings.max_photos, "photos of the object")
+    _check_room(len(session.photos), settings.max_photos, "photos of the object")
     picture = decoded(upload, settings)
-    key, folder = visitor.new_folder("r")
+    key, folder = session.new_folder("r")
     path = upload.rename(folder / "photo")
     shown = easel_size(picture.size)
     shown_path = folder / "shown.png"
@@ -40,15 +40,15 @@ def add_photo(visitor: Visitor, upload: Path, name: str, settings: Settings) -> 
         photo.mask_path = folder / "mask.png"
         save_mask(picture.alpha, photo.mask_path)
         photo.digest = _digest(photo)
-    _place(visitor, photo, settings)
+    _place(session, photo, settings)
     return key
 
 
-def add_reference_file(visitor: Visitor, upload: Path, name: str, settings: Settings) -> str:
+def add_reference_file(session: Session, upload: Path, name: str, settings: Settings) -> str:
     """Adds a reference that was downloaded before."""
-    _check_room(len(visitor.photos), settings.max_photos, "photos of the object")
+    _check_room(len(session.photos), settings.max_photos, "photos of the object")
     saved = Reference.load(upload)
-    key, folder = visitor.new_folder("r")
+    key, folder = session.new_folder("r")
     path = upload.rename(folder / "reference.icmref")
     thumbnail = saved.thumbnails[0]
     shown_path, mask_path = folder / "shown.png", folder / "mask.png"
@@ -57,56 +57,56 @@ def add_reference_file(visitor: Visitor, upload: Path, name: str, settings: Sett
     size = thumbnail.shape[0], thumbnail.shape[1]
     photo = Photo(key, _base(name), path, size, size, shown_path, mask_path, saved)
     photo.digest = _digest(photo)
-    _place(visitor, photo, settings)
+    _place(session, photo, settings)
     return key
 
 
-def set_mask(visitor: Visitor, key: str, upload: Path, settings: Settings) -> None:
+def set_mask(session: Session, key: str, upload: Path, settings: Settings) -> None:
     """Marks the object of a photo by an uploaded mask or cut-out of the same size."""
-    photo = visitor.photo(key)
+    photo = session.photo(key)
     if photo.saved is not None:
         raise InputError("a saved reference holds its marks already")
     check_size(upload, settings)
     with _DECODERS:
         mask = read_mask(upload, photo.size)
-    _mark(visitor, photo, mask)
+    _mark(session, photo, mask)
 
 
-def set_painting(visitor: Visitor, key: str, upload: Path) -> None:
+def set_painting(session: Session, key: str, upload: Path) -> None:
     """Marks the object by what was painted on the working copy; an empty painting unmarks it."""
-    photo = visitor.photo(key)
+    photo = session.photo(key)
     if photo.saved is not None:
         raise InputError("a saved reference cannot be painted on")
     with Image.open(upload, formats=("PNG",)) as image:
         if image.size != photo.shown[::-1] or image.mode != "RGBA":
             raise InputError("the painting does not fit its photo: reload the page")
         painted = np.divide(np.asarray(image)[..., 3], 255, dtype=np.float32)
-    _mark(visitor, photo, painted if (painted >= 0.5).any() else None)
+    _mark(session, photo, painted if (painted >= 0.5).any() else None)
 
 
 def add_target(
-    visitor: Visitor, upload: Path, name: str, settings: Settings, order: float = 0.0
+    session: Session, upload: Path, name: str, settings: Settings, order: float = 0.0
 ) -> str:
     """Adds a picture to matte; those that were removed before are gone for good.
 
     Args:
-        visitor: who sends it.
+        session: whose picture it becomes.
         upload: the file; it is moved.
         name: what the visitor calls it.
         settings: the limits.
         order: places it among those that were sent at once; 0 for the end.
     """
-    _check_room(len(visitor.targets), settings.max_pictures, "pictures")
+    _check_room(len(session.targets), settings.max_pictures, "pictures")
     picture = decoded(upload, settings)
-    key, folder = visitor.new_folder("t")
+    key, folder = session.new_folder("t")
     path = upload.rename(folder / "picture")
     _picture_as_bytes(picture, fitted(picture.size, THUMBNAIL)).save(folder / "thumbnail.webp")
-    with visitor.lock:
-        _check_room(len(visitor.targets), settings.max_pictures, "pictures", folder)
-        forget_removed(visitor)
+    with session.lock:
+        _check_room(len(session.targets), settings.max_pictures, "pictures", folder)
+        forget_removed(session)
         target = Target(key, safe_name(name), path, picture.size, order=order or math.inf)
-        visitor.targets.insert(_place_of(target, visitor.targets), target)
-        visitor.changed()
+        session.targets.insert(_place_of(target, session.targets), target)
+        session.changed()
     return key
 
 
@@ -118,35 +118,36 @@ def _place_of(target: Target, among: Sequence[Target]) -> int:
     return place
 
 
-def add_photo_as_target(visitor: Visitor, key: str, settings: Settings) -> None:
+def add_photo_as_target(session: Session, key: str, settings: Settings) -> None:
     """Offers a photo of the object to be cut out itself."""
-    photo = visitor.photo(key)
+    photo = session.photo(key)
     if photo.saved is not None:
         raise InputError("a saved reference holds no photograph: add the photograph itself")
-    with visitor.lock:
-        if any(target.source == key for target in visitor.targets):
+    with session.lock:
+        if any(target.source == key for target in session.targets):
             return
-    copy = Path(shutil.copy(photo.path, visitor.folder / f"copy-{photo.key}"))
+    copy = Path(shutil.copy(photo.path, session.folder / f"copy-{photo.key}"))
     try:
-        added = visitor.target(add_target(visitor, copy, photo.name, settings))
+        added = session.target(add_target(session, copy, photo.name, settings))
     finally:
         copy.unlink(missing_ok=True)
-    added.source = key
-    visitor.measure()
-    visitor.changed()
+    with session.lock:
+        added.source = key
+        session.measure()
+        session.changed()
 
 
-def set_background(visitor: Visitor, upload: Path, settings: Settings) -> None:
+def set_background(session: Session, upload: Path, settings: Settings) -> None:
     """Takes an uploaded picture as the background of composites."""
     picture = decoded(upload, settings)
-    _, folder = visitor.new_folder("b")
+    _, folder = session.new_folder("b")
     path = upload.rename(folder / "picture")
     shown = fitted(picture.size, 2000)
     _picture_as_bytes(picture, shown).save(folder / "shown.webp", quality=85)
-    with visitor.lock:
-        before = visitor.background_path
-        visitor.background, visitor.background_path = "picture", path
-        visitor.changed()
+    with session.lock:
+        before = session.background_path
+        session.background, session.background_path = "picture", path
+        session.changed()
     if before is not None:
         shutil.rmtree(before.parent, ignore_errors=True)
 
@@ -167,7 +168,7 @@ def check_size(path: Path, settings: Settings) -> None:
     height, width = image_size(path)
     if width * height > settings.max_pixels:
         raise InputError(
-            f"the picture has more than {settings.max_pixels / MEGABYTE:g} megapixels: "
+            f"the picture has more than {settings.max_pixels / MEGAPIXEL:g} megapixels: "
             "make it smaller, or use the command line"
         )
 
@@ -206,15 +207,15 @@ def mask_at(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(resized)
 
 
-def _mark(visitor: Visitor, photo: Photo, mask: NDArray[np.float32] | None) -> None:
+def _mark(session: Session, photo: Photo, mask: NDArray[np.float32] | None) -> None:
     if mask is not None:
         path = photo.path.with_name("mask.png")
         save_mask(mask, path)
-    with visitor.lock:
+    with session.lock:
         photo.mask_path = None if mask is None else path
         photo.digest = _digest(photo)
         photo.version += 1
-        visitor.marks_changed()
+        session.marks_changed()
 
 
 def _digest(photo: Photo) -> str:
@@ -224,13 +225,13 @@ def _digest(photo: Photo) -> str:
     return photo.key + hashlib.sha256(photo.mask_path.read_bytes()).hexdigest()
 
 
-def _place(visitor: Visitor, photo: Photo, settings: Settings) -> None:
-    with visitor.lock:
+def _place(session: Session, photo: Photo, settings: Settings) -> None:
+    with session.lock:
         folder = photo.path.parent
-        _check_room(len(visitor.photos), settings.max_photos, "photos of the object", folder)
-        visitor.photos.append(photo)
-        visitor.chosen_photo = photo.key
-        visitor.marks_changed()
+        _check_room(len(session.photos), settings.max_photos, "photos of the object", folder)
+        session.photos.append(photo)
+        session.chosen_photo = photo.key
+        session.marks_changed()
 
 
 def _picture_as_bytes(picture: Picture, size: tuple[int, int]) -> Image.Image:
@@ -243,7 +244,7 @@ def _check_room(here: int, most: int, what: str, folder: Path | None = None) -> 
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
         raise InputError(
-            f"{most} {what} are here already: take some away first, or use the command line for "
+            f"{most} {what} are here already: remove some first, or use the command line for "
             "large folders"
         )
 

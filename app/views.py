@@ -1,4 +1,4 @@
-"""What the widgets of the page are shown: plain values for JSON, made from a visitor's state."""
+"""What the widgets of the page are shown: plain values for JSON, made from a session."""
 
 from __future__ import annotations
 
@@ -10,63 +10,63 @@ from .edits import current
 from .exports import choices, command_words
 from .judgement import basis_of, shown_state
 from .results import KINDS, LOOKS
-from .visitor import Photo, Progress, Target, Visitor
+from .session import Photo, Progress, Session, Target
 
 View = dict[str, Any]
 
 
-def easel_view(visitor: Visitor) -> View:
+def easel_view(session: Session) -> View:
     """Photos of the object and the one to paint on."""
-    with visitor.lock:
+    with session.lock:
         return {
-            "version": visitor.version,
-            "photos": [_photo_view(visitor, photo) for photo in visitor.photos],
-            "chosen": visitor.chosen_photo,
-            "example": not visitor.photos,
-            "ignored": _ignored(visitor),
+            "version": session.version,
+            "photos": [_photo_view(session, photo) for photo in session.photos],
+            "chosen": session.chosen_photo,
+            "example": not session.photos,
+            "ignored": _ignored(session),
         }
 
 
-def tray_view(visitor: Visitor) -> View:
+def tray_view(session: Session) -> View:
     """Pictures in the order of their upload with their states, and how the run goes."""
-    with visitor.lock:
-        basis = basis_of(visitor)
-        used = {target.source for target in visitor.targets}
+    with session.lock:
+        basis = basis_of(session)
+        used = {target.source for target in session.targets}
         return {
-            "version": visitor.version,
-            "targets": [_target_view(visitor, target, basis) for target in visitor.targets],
-            "chosen": visitor.chosen_target,
-            "progress": progress_view(visitor.progress),
-            "failures": _failures(visitor.targets),
-            "removed": len(visitor.removed),
+            "version": session.version,
+            "targets": [_target_view(session, target, basis) for target in session.targets],
+            "chosen": session.chosen_target,
+            "progress": progress_view(session.progress),
+            "failures": _failures(session.targets),
+            "removed": len(session.removed),
             "marked": [
                 {"key": photo.key, "name": photo.name}
-                for photo in visitor.photos
+                for photo in session.photos
                 if photo.mask_path is not None and photo.saved is None and photo.key not in used
             ],
-            "ignored": _ignored(visitor),
+            "ignored": _ignored(session),
         }
 
 
-def viewer_view(visitor: Visitor) -> View:
+def viewer_view(session: Session) -> View:
     """The result that is looked at."""
-    with visitor.lock:
-        finished = [target for target in visitor.targets if target.results is not None]
-        chosen = next((t for t in finished if t.key == visitor.chosen_target), None)
+    with session.lock:
+        finished = [target for target in session.targets if target.results is not None]
+        chosen = next((t for t in finished if t.key == session.chosen_target), None)
         chosen = chosen or next(iter(finished), None)
-        picture = visitor.background_path
+        picture = session.background_path
         return {
-            "version": visitor.version,
-            "result": None if chosen is None else _result_view(visitor, chosen),
+            "version": session.version,
+            "result": None if chosen is None else _result_view(session, chosen),
             "keys": [target.key for target in finished],
-            "active": visitor.progress.active,
-            "background": visitor.background,
+            "active": session.progress.active,
+            "background": session.background,
             "picture": None
             if picture is None
-            else _url(visitor, picture.parent.name, "shown.webp"),
+            else _url(session, picture.parent.name, "shown.webp"),
             "done": len(finished),
-            "export": choices(visitor.export),
-            "zip": f"icm/{visitor.token}/results.zip",
+            "export": choices(session.export),
+            "zip": f"icm/{session.token}/results.zip",
         }
 
 
@@ -89,14 +89,14 @@ def progress_view(progress: Progress) -> View:
     }
 
 
-def command_line(visitor: Visitor) -> str:
+def command_line(session: Session) -> str:
     """The command that does the same to a folder of pictures."""
-    with visitor.lock:
-        painted = [photo for photo in visitor.photos if photo.marked and photo.saved is None]
-        saved = [photo.name for photo in visitor.photos if photo.saved is not None]
-        model = visitor.model
-        absent = visitor.absent
-        files = command_words(visitor.export, visitor.background)
+    with session.lock:
+        painted = [photo for photo in session.photos if photo.marked and photo.saved is None]
+        saved = [photo.name for photo in session.photos if photo.saved is not None]
+        model = session.model
+        absent = session.absent
+        files = command_words(session.export, session.background)
     names = [*saved, *(["object.icmref"] if painted else [])] or ["object.icmref"]
     words = ["icm", "batch", "my_pictures"]
     for name in names:
@@ -143,14 +143,14 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def _photo_view(visitor: Visitor, photo: Photo) -> View:
+def _photo_view(session: Session, photo: Photo) -> View:
     mask = None
     if photo.mask_path is not None:
-        mask = f"{_url(visitor, photo.key, 'mask.png')}?v={photo.version}"
+        mask = f"{_url(session, photo.key, 'mask.png')}?v={photo.version}"
     return {
         "key": photo.key,
         "name": photo.name,
-        "url": _url(visitor, photo.key, "shown.png"),
+        "url": _url(session, photo.key, "shown.png"),
         "height": photo.shown[0],
         "width": photo.shown[1],
         "mask": mask,
@@ -160,11 +160,11 @@ def _photo_view(visitor: Visitor, photo: Photo) -> View:
     }
 
 
-def _ignored(visitor: Visitor) -> list[str]:
+def _ignored(session: Session) -> list[str]:
     """Names of photos that nothing is marked on, beside others that are marked."""
-    if not any(photo.marked for photo in visitor.photos):
+    if not any(photo.marked for photo in session.photos):
         return []
-    return [photo.name for photo in visitor.photos if not photo.marked]
+    return [photo.name for photo in session.photos if not photo.marked]
 
 
 def _failures(targets: Sequence[Target]) -> str:
@@ -177,23 +177,23 @@ def _failures(targets: Sequence[Target]) -> str:
     return f"{pictures} failed: {', '.join(names[:2])}{more}. Each card says why."
 
 
-def _target_view(visitor: Visitor, target: Target, basis: str) -> View:
+def _target_view(session: Session, target: Target, basis: str) -> View:
     ready = target.results is not None
-    card = f"{_url(visitor, target.key, 'card.webp')}?v={target.version}"
+    card = f"{_url(session, target.key, 'card.webp')}?v={target.version}"
     return {
         "key": target.key,
         "name": target.name.as_posix(),
         "state": shown_state(target, basis),
         "reason": target.reason or (target.doubt and f"Check it: {target.doubt}."),
         "ready": ready,
-        "thumbnail": _url(visitor, target.key, "thumbnail.webp"),
+        "thumbnail": _url(session, target.key, "thumbnail.webp"),
         "card": card if ready else None,
     }
 
 
-def _result_view(visitor: Visitor, target: Target) -> View:
+def _result_view(session: Session, target: Target) -> View:
     def look(name: str) -> str:
-        return f"{_url(visitor, target.key, name)}?v={target.version}"
+        return f"{_url(session, target.key, name)}?v={target.version}"
 
     return {
         "key": target.key,
@@ -201,7 +201,7 @@ def _result_view(visitor: Visitor, target: Target) -> View:
         "height": target.size[0],
         "width": target.size[1],
         "version": target.version,
-        "state": shown_state(target, basis_of(visitor)),
+        "state": shown_state(target, basis_of(session)),
         "present": target.state != "absent",
         "overruled": target.overruled,
         "doubt": target.doubt,
@@ -213,10 +213,10 @@ def _result_view(visitor: Visitor, target: Target) -> View:
             "cutout": look("full.cutout.png"),
             "alpha": look("full.alpha.png"),
         },
-        "downloads": {kind: _url(visitor, target.key, f"download/{kind}") for kind in KINDS},
+        "downloads": {kind: _url(session, target.key, f"download/{kind}") for kind in KINDS},
     }
 
 
-def _url(visitor: Visitor, key: str, name: str) -> str:
+def _url(session: Session, key: str, name: str) -> str:
     """Relative to the page's root; the widgets put the root before it."""
-    return f"icm/{visitor.token}/{key}/{name}"
+    return f"icm/{session.token}/{key}/{name}"

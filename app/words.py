@@ -41,7 +41,7 @@ def absent_of(name: str) -> Absent:
     raise InputError(f"'{name[:20]}' is no choice: use {', '.join(ABSENT)}")
 
 
-def told(error: Exception, path: Path | None = None, name: str = "the file") -> str:
+def public_message(error: Exception, path: Path | None = None, name: str = "the file") -> str:
     """The text of an error for a visitor.
 
     Args:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from icm.version import __version__
 
 __all__ = [
+    "SURE_CONFIDENCE",
     "Absent",
     "Adjustment",
     "Call",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         over,
     )
     from icm.results.report import Reported, report_files
+    from icm.results.verdict import SURE_CONFIDENCE
     from icm.weights.inventory import inventory
 
 _HOMES = {
@@ -88,6 +90,7 @@ _HOMES = {
     "Points": "icm.results",
     "Reference": "icm.results",
     "Reported": "icm.results.report",
+    "SURE_CONFIDENCE": "icm.results.verdict",
     "Scribbles": "icm.results",
     "Steps": "icm.engine",
     "Stroke": "icm.results",

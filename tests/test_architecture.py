@@ -46,6 +46,9 @@ def copied(folder: Path) -> Path:
             "icm.models.small.guidance -> icm.models.published",
         ),
         ("app/__init__.py", "icm.models", "app -> icm.models"),
+        ("app/__init__.py", "icm.config", "app -> icm.config"),
+        ("app/judgement.py", "icm.results.verdict", "app.judgement -> icm.results.verdict"),
+        ("app/uploads.py", "icm.images", "app.uploads -> icm.images"),
     ],
 )
 def test_a_planted_import_against_the_arrows_is_caught(

@@ -1,4 +1,4 @@
-"""What the process of a command ends with, beside 0: all done, and 1: some targets failed."""
+"""What the process of a command ends with, beside 0: all done."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SURE = 0.6  # a confidence below this is low, even where it reaches the model's threshold
+SURE_CONFIDENCE = 0.6  # a confidence below this is low, even where it reaches the model's threshold
 MAYBE_NOT = "maybe not in this picture"
 
 
@@ -15,4 +15,4 @@ def verdict(confidence: float, *, present: bool) -> str:
     """
     if not present:
         return MAYBE_NOT
-    return "found" if confidence >= SURE else "perhaps found, look at it"
+    return "found" if confidence >= SURE_CONFIDENCE else "perhaps found, look at it"

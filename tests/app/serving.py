@@ -15,7 +15,7 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from app.desk import Desk, open_desk
+from app.page_state import PageState, open_state
 from app.server import build_app
 from app.settings import Settings
 
@@ -36,7 +36,7 @@ class Running:
     """A page that answers at `url`."""
 
     url: str
-    desk: Desk
+    state: PageState
     app: FastAPI
 
 
@@ -47,8 +47,8 @@ def running(settings: Settings, *, wait: bool = True, port: int = 0) -> Iterator
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         port = listener.getsockname()[1]
-        desk = open_desk(settings)
-        app = build_app(desk)
+        state = open_state(settings)
+        app = build_app(state)
         note()
         config = uvicorn.Config(
             app, log_level="error", timeout_graceful_shutdown=1, proxy_headers=False
@@ -61,7 +61,7 @@ def running(settings: Settings, *, wait: bool = True, port: int = 0) -> Iterator
             until(lambda: server.started)
             if wait:
                 until(lambda: httpx.get(f"{url}/healthz").status_code == 200)
-            yield Running(url, desk, app)
+            yield Running(url, state, app)
         finally:
             server.should_exit = True
             thread.join(20)

@@ -142,7 +142,7 @@ def test_a_reference_is_learned_once_and_used_for_mattes(agent, served) -> None:
     picture = Image.open(io.BytesIO(cutout.content))
     assert (picture.mode, picture.size) == ("RGBA", (120, 90))
     assert agent.read(found["cutout"]) == cutout.content
-    matting = served.desk.models.matting("small")
+    matting = served.state.models.matting("small")
     matte = matting(disc(), matting.reference(disc(), disc_mask()))
     alpha = Image.open(io.BytesIO(httpx.get(found["alpha"]).content))
     assert np.array_equal(np.asarray(alpha), np.rint(matte.alpha * 255))
@@ -178,7 +178,7 @@ def test_a_broken_picture_does_not_stop_a_batch(agent, served) -> None:
     )
     broken, one, other = given.structuredContent["results"]
     assert "damaged" in broken["error"]
-    assert str(served.desk.registry.root) not in str(given)
+    assert str(served.state.registry.root) not in str(given)
     assert one["name"] == "one.png"
     assert httpx.get(other["cutout"]).status_code == 200
     assert sum(each.type == "image" for each in given.content) == 2
@@ -219,7 +219,7 @@ def test_nothing_else_is_read_and_nothing_is_fetched(agent, folder, served, path
         words = agent.refused("matte", target=given, reference=uri(PICTURE), mask=uri(MASK))
         assert "something went wrong" not in words
         assert str(folder) not in words.replace(given[:60], "")
-        assert str(served.desk.registry.root) not in words
+        assert str(served.state.registry.root) not in words
 
 
 def test_no_folder_is_allowed_unless_asked_for(folder, tmp_path) -> None:
@@ -238,13 +238,13 @@ def test_wrong_arguments_are_named_without_what_was_given(agent) -> None:
 
 
 def test_files_that_cannot_be_used_are_refused_at_once(agent, served) -> None:
-    before = set(served.desk.registry.loose.iterdir())
+    before = set(served.state.registry.loose.iterdir())
     answer = agent.upload("bad.png", PICTURE[:20])
     assert answer.status_code == 400
     assert "bad.png" in answer.json()["error"]
-    assert str(served.desk.registry.root) not in answer.text
+    assert str(served.state.registry.root) not in answer.text
     assert agent.upload("big.png", bytes(QUICK.max_upload + 1)).status_code == 413
-    assert set(served.desk.registry.loose.iterdir()) == before
+    assert set(served.state.registry.loose.iterdir()) == before
     token = "0" * 32
     for path in (f"{token}/a.png", f"{token}/..%2fa.png", "x/a.png"):
         assert httpx.get(f"{agent.url}/icm/files/{path}").status_code in (400, 404)
@@ -252,7 +252,7 @@ def test_files_that_cannot_be_used_are_refused_at_once(agent, served) -> None:
 
 def test_a_call_leaves_nothing_but_its_results(agent, served) -> None:
     agent.done("matte", target=uri(PICTURE), reference="trip/one.png", mask="mask.png")
-    assert list(served.desk.registry.loose.glob("call-*")) == []
+    assert list(served.state.registry.loose.glob("call-*")) == []
 
 
 def test_calls_and_bodies_are_bounded(agent, served) -> None:
@@ -265,34 +265,34 @@ def test_a_client_has_its_share_of_the_device_and_no_more(served, gate, monkeypa
     """All callers counted as one: the page itself asked for them."""
     proxied = replace(QUICK, mcp=True, proxies=("127.0.0.1",), client_queue=1)
     with running(proxied) as page:
-        ticket = page.desk.device.submit(lambda: gate.wait(60), "192.0.2.1")
+        ticket = page.state.device.submit(lambda: gate.wait(60), "192.0.2.1")
         one = Agent(page.url, **{"X-Forwarded-For": "192.0.2.1"})
         other = Agent(page.url, **{"X-Forwarded-For": "192.0.2.2"})
         asked = {"photo": uri(PICTURE), "mask": uri(MASK)}
         assert "waiting already" in one.refused("reference", **asked)
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(other.done, "reference", **asked)
-            until(lambda: len(page.desk.device) == 2)
+            until(lambda: len(page.state.device) == 2)
             gate.set()
             ticket.future.result(60)
             assert waiting.result(60)["reference"]
 
 
 def test_a_call_whose_client_hangs_up_is_withdrawn(served, agent, gate) -> None:
-    ticket = served.desk.device.submit(lambda: gate.wait(60), "elsewhere")
+    ticket = served.state.device.submit(lambda: gate.wait(60), "elsewhere")
 
     async def hang_up() -> None:
         async with agent.session() as session, anyio.create_task_group() as tasks:
             arguments = {"photo": uri(PICTURE), "mask": uri(MASK)}
             tasks.start_soon(session.call_tool, "reference", arguments)
-            while len(served.desk.device) < 2:
+            while len(served.state.device) < 2:
                 await anyio.sleep(0.05)
             tasks.cancel_scope.cancel()
 
     thread = threading.Thread(target=anyio.run, args=(hang_up,))
     thread.start()
     thread.join(60)
-    until(lambda: len(served.desk.device) == 1, 30)
+    until(lambda: len(served.state.device) == 1, 30)
     gate.set()
     ticket.future.result(60)
 
@@ -340,4 +340,4 @@ def test_other_versions_of_mcp_are_refused_at_the_start(found, monkeypatch, tmp_
 def test_the_version_is_looked_at_before_anything_is_made(monkeypatch) -> None:
     monkeypatch.setattr("app.mcp_version.version", lambda _: "2.3.0")
     with pytest.raises(InputError, match=r"mcp 2\.3\.0"):
-        build_app(type("Desk", (), {"settings": replace(QUICK, mcp=True)}))
+        build_app(type("PageState", (), {"settings": replace(QUICK, mcp=True)}))

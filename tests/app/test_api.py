@@ -55,13 +55,13 @@ def test_a_call_gives_the_very_matte_of_the_library(page, files) -> None:
         "",
         api_name="/matte",
     )
-    matting = page.desk.models.matting("small")
+    matting = page.state.models.matting("small")
     matte = matting("two.png", matting.reference("cat.png", "cat_mask.png"))
     assert np.array_equal(np.asarray(Image.open(alpha)), np.rint(matte.alpha * 255))
 
 
 def test_a_call_says_what_becomes_of_doubtful_pictures(page, files, monkeypatch) -> None:
-    matting = page.desk.models.matting("small")
+    matting = page.state.models.matting("small")
     strict = matting.config.finish.model_copy(update={"present_threshold": 1.0})
     monkeypatch.setattr(
         matting,
@@ -96,7 +96,7 @@ def test_a_broken_picture_does_not_stop_a_batch(page, files) -> None:
     )
     assert sorted(Path(path).name for path in found) == ["two.alpha.png", "two.cutout.png"]
     assert "bad.png is damaged" in reports[0]["error"]
-    assert str(page.desk.registry.root) not in str(reports)
+    assert str(page.state.registry.root) not in str(reports)
 
 
 def said_to(url: str, name: str, values: list) -> str:

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app import edits
 from app.edits import Edit, apply, apply_to_all, current, edit_of
+from app.kept import BASE
+from app.removal import remove
 from app.results import write_results
-from app.visitor import Target
+from app.session import Target
 from icm import Adjustment, InputError
 from tests.app.fakes import FakeMatting
 from tests.app.pictures import disc, encoded
@@ -20,18 +23,18 @@ KEEP = {"points": [[100, 70]], "keep": True, "width": 12, "exact": True}
 
 
 @pytest.fixture
-def finished(visitor):
-    """A visitor with two finished pictures."""
+def finished(session):
+    """A session with two finished pictures."""
     for name in ("a.png", "b.png"):
-        key, folder = visitor.new_folder("t")
+        key, folder = session.new_folder("t")
         path = folder / "picture"
         path.write_bytes(encoded(disc()))
         matte = FakeMatting()(path, None)
         write_results(matte, folder)
-        visitor.targets.append(
+        session.targets.append(
             Target(key, PurePath(name), path, matte.picture.size, "done", results=folder)
         )
-    return visitor
+    return session
 
 
 def _alpha(target: Target) -> np.ndarray:
@@ -77,6 +80,35 @@ def test_an_adjustment_for_all_keeps_the_strokes_of_each(finished) -> None:
     assert _alpha(first)[40, 48] < _alpha(second)[40, 48] == 255
     assert current(first.path.parent).strokes and not current(second.path.parent).strokes
     assert current(second.path.parent).adjustment.feather == 6
+
+
+@pytest.mark.parametrize("state", ["waiting", "working"])
+def test_an_adjustment_for_all_leaves_out_what_is_made_anew(finished, state) -> None:
+    first, second = finished.targets
+    first.state = state
+    assert apply_to_all(finished, Adjustment(feather=6)) == 1
+    assert current(first.path.parent) == Edit()
+    assert current(second.path.parent).adjustment.feather == 6
+
+
+def test_an_adjustment_for_all_leaves_out_what_is_removed_meanwhile(finished, monkeypatch) -> None:
+    first, second = finished.targets
+    edited = edits.edited
+
+    def removing(target, edit):
+        remove(finished, second.key)
+        return edited(target, edit)
+
+    monkeypatch.setattr(edits, "edited", removing)
+    assert apply_to_all(finished, Adjustment(feather=6)) == 1
+    assert current(first.path.parent).adjustment.feather == 6
+    assert current(second.path.parent) == Edit()
+
+
+def test_an_adjustment_for_all_does_not_hide_a_fault(finished) -> None:
+    (finished.targets[0].path.parent / BASE).unlink()
+    with pytest.raises(InputError, match="no longer here"):
+        apply_to_all(finished, Adjustment(feather=6))
 
 
 def test_another_run_forgets_the_edit(finished) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import runs
-from app.visitor import Visitor
+from app.session import Session
 from tests.app.serving import QUICK, running, until
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +41,10 @@ def test_a_browser_that_is_gone_costs_no_further_picture(monkeypatch, capfd) -> 
         return real_read(path)
 
     def write(matte, folder) -> None:  # so the run is in its middle until the browser is gone
-        until(lambda: visitor is not None and visitor.away, 600)
+        until(lambda: session is not None and session.away, 600)
         real_write(matte, folder)
 
-    visitor: Visitor | None = None
+    session: Session | None = None
     real_read, real_write = runs.read_image, runs.write_results
     monkeypatch.setattr(runs, "read_image", read)
     monkeypatch.setattr(runs, "write_results", write)
@@ -54,17 +54,17 @@ def test_a_browser_that_is_gone_costs_no_further_picture(monkeypatch, capfd) -> 
         )
         try:
             assert browser.stdout is not None
-            visitor = page.desk.registry.get(browser.stdout.readline().strip())
+            session = page.state.registry.get(browser.stdout.readline().strip())
             until(lambda: len(begun) > 2, 600)
         finally:
             browser.kill()
             browser.wait(30)
-        until(lambda: visitor.away, 600)
-        page.desk.device.submit(lambda: None, turn="somebody").future.result(600)
+        until(lambda: session.away, 600)
+        page.state.device.submit(lambda: None, turn="somebody").future.result(600)
         at_hand = len(begun)
-        until(lambda: len(page.desk.device) == 1)  # the run alone, which waits
-        page.desk.device.submit(lambda: None, turn="somebody").future.result(600)
+        until(lambda: len(page.state.device) == 1)  # the run alone, which waits
+        page.state.device.submit(lambda: None, turn="somebody").future.result(600)
         assert len(begun) == at_hand < PICTURES
-        assert visitor.progress.state == "working"
+        assert session.progress.state == "working"
     printed = capfd.readouterr()
     assert "Traceback" not in printed.err + printed.out

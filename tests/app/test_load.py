@@ -21,9 +21,9 @@ from tests.app.serving import QUICK, running, until
 VISITORS, PICTURES = 20, 5
 
 
-def colour(visitor: int, picture: int) -> tuple[int, int, int]:
+def colour(session: int, picture: int) -> tuple[int, int, int]:
     """A visitor's and picture's own mark."""
-    return 60 + 9 * visitor, 60 + 30 * picture, 128
+    return 60 + 9 * session, 60 + 30 * picture, 128
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def visit_once(page, number: int) -> None:
     """One visitor's whole visit; what comes back carries the visitor's marks."""
     someone = Visit(page.url, f"192.0.2.{number + 1}")  # one address has fewer uploads at a time
     someone.upload("photo", encoded(disc()))
-    key = page.desk.registry.get(someone.token).photos[0].key
+    key = page.state.registry.get(someone.token).photos[0].key
     someone.upload("mask", encoded(disc_mask()), key=key)
     for picture in range(PICTURES):
         plain = np.full((40 + number, 40 + picture, 3), colour(number, picture), np.uint8)
@@ -63,7 +63,7 @@ def visit_once(page, number: int) -> None:
             found = solid[:, :3].mean(axis=0)
             assert np.abs(found - colour(number, picture)).max() < 3
     someone.leave()
-    page.desk.registry.detach(someone.gradio.session_hash)
+    page.state.registry.detach(someone.gradio.session_hash)
 
 
 def resident() -> float:
@@ -79,8 +79,8 @@ def test_many_visitors_at_once(crowded) -> None:
     for _ in range(2):
         with ThreadPoolExecutor(VISITORS) as crowd:
             list(crowd.map(lambda number: visit_once(crowded, number), range(VISITORS)))
-        until(lambda: len(crowded.desk.registry) == 0)
-        left = {path.name for path in crowded.desk.registry.root.iterdir()}
+        until(lambda: len(crowded.state.registry) == 0)
+        left = {path.name for path in crowded.state.registry.root.iterdir()}
         assert left == {".lock", "api", "gradio"}
         levels.append(resident())
     assert levels[1] < levels[0] * 1.1

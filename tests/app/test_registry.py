@@ -1,4 +1,4 @@
-"""Visitors: kept apart, kept over a reload, removed with all their files."""
+"""Sessions: kept apart, kept over a reload, removed with all their files."""
 
 from __future__ import annotations
 
@@ -16,23 +16,16 @@ from icm import InputError
 ANN, BOB = "a" * 32, "b" * 32
 
 
-@pytest.fixture
-def registry(tmp_path):
-    made = Registry(tmp_path / "root", "small", keep=3600, grace=3600)
-    yield made
-    made.close()
-
-
-def arrived(registry, token, session="", client="here", size=1):
-    """A visitor of whom something was kept."""
-    with registry.arriving(token, client, size) as visitor:
-        path = visitor.folder / "background"
+def arrived(registry, token, page="", client="here", size=1):
+    """A session of which something was kept."""
+    with registry.arriving(token, client, size) as session:
+        path = session.folder / "background"
         path.write_bytes(bytes(size))
-        visitor.background_path = path
-    return registry.find(token, session)
+        session.background_path = path
+    return registry.find(token, page)
 
 
-def test_visitors_have_folders_of_their_own(registry) -> None:
+def test_sessions_have_folders_of_their_own(registry) -> None:
     ann, bob = arrived(registry, ANN), arrived(registry, BOB)
     assert ann.folder != bob.folder
     assert registry.get(ANN) is ann
@@ -44,7 +37,7 @@ def test_a_secret_is_128_bits_in_hexadecimal(registry, token) -> None:
         registry.attach(token, "one")
 
 
-def test_unknown_visitors_are_told_to_reload(registry) -> None:
+def test_unknown_sessions_are_told_to_reload(registry) -> None:
     for token in (ANN, "", None):
         with pytest.raises(InputError, match="reload"):
             registry.get(token)
@@ -70,10 +63,10 @@ def test_an_hour_of_silence_ends_a_visit_but_not_a_run(registry) -> None:
     ann.seen -= 3700
     ann.progress.state = "working"
     registry.sweep()
-    assert registry._visitors
+    assert registry._sessions
     ann.progress.state = "done"
     registry.sweep()
-    assert not registry._visitors
+    assert not registry._sessions
     assert not ann.folder.exists()
 
 
@@ -94,7 +87,7 @@ def test_closing_removes_the_root(registry) -> None:
     assert not registry.root.exists()
 
 
-def test_a_page_that_was_open_before_the_first_upload_keeps_its_visitor(registry) -> None:
+def test_a_page_that_was_open_before_the_first_upload_keeps_its_session(registry) -> None:
     """A slow upload, or a slow machine, must not make an open page look closed."""
     registry.attach(ANN, "one")
     registry.attach(BOB, "two")
@@ -106,14 +99,14 @@ def test_a_page_that_was_open_before_the_first_upload_keeps_its_visitor(registry
     assert not bob.folder.exists()
 
 
-def test_a_late_request_of_a_closed_page_does_not_keep_its_visitor(registry) -> None:
+def test_a_late_request_of_a_closed_page_does_not_keep_its_session(registry) -> None:
     ann = arrived(registry, ANN, "one")
     registry.detach("one")
     assert registry.find(ANN, "one") is ann
-    assert ann.sessions == set()
+    assert ann.pages == set()
 
 
-def test_a_visitor_counts_until_the_files_are_gone(registry, monkeypatch) -> None:
+def test_a_session_counts_until_the_files_are_gone(registry, monkeypatch) -> None:
     """Whoever waits for an empty registry may look at the disk at once."""
     ann = arrived(registry, ANN)
     seen: list[int] = []

@@ -11,65 +11,65 @@ from tests.app.pictures import disc, encoded
 
 
 @pytest.fixture
-def add(visitor, tmp_path):
+def add(session, tmp_path):
     """Uploads a picture of a name, chosen in the browser at a time."""
 
     def added(name: str, order: float = 0.0):
         path = tmp_path / name
         path.write_bytes(encoded(disc()))
-        return visitor.target(add_target(visitor, path, name, Settings(), order))
+        return session.target(add_target(session, path, name, Settings(), order))
 
     return added
 
 
-def names(visitor) -> list[str]:
-    return [target.name.name for target in visitor.targets]
+def names(session) -> list[str]:
+    return [target.name.name for target in session.targets]
 
 
-def test_all_and_single_removals_are_undone(visitor, add) -> None:
+def test_all_and_single_removals_are_undone(session, add) -> None:
     for name in ("c.png", "a.png", "b.png"):
         add(name)
-    visitor.targets[2].state = "working"
-    remove(visitor, None)
-    assert names(visitor) == ["b.png"]
-    restore(visitor)
-    assert names(visitor) == ["c.png", "a.png", "b.png"]
-    remove(visitor, visitor.targets[1].key)
-    assert names(visitor) == ["c.png", "b.png"]
-    restore(visitor)
-    assert names(visitor) == ["c.png", "a.png", "b.png"]
-    assert all(target.path.is_file() for target in visitor.targets)
+    session.targets[2].state = "working"
+    remove(session, None)
+    assert names(session) == ["b.png"]
+    restore(session)
+    assert names(session) == ["c.png", "a.png", "b.png"]
+    remove(session, session.targets[1].key)
+    assert names(session) == ["c.png", "b.png"]
+    restore(session)
+    assert names(session) == ["c.png", "a.png", "b.png"]
+    assert all(target.path.is_file() for target in session.targets)
 
 
-def test_removed_files_count_until_they_are_gone(visitor, add) -> None:
+def test_removed_files_count_until_they_are_gone(session, add) -> None:
     first = add("a.png")
-    visitor.measure()
-    stored = visitor.stored
-    remove(visitor, None)
-    visitor.measure()
-    assert visitor.stored == stored > 0
+    session.measure()
+    stored = session.stored
+    remove(session, None)
+    session.measure()
+    assert session.stored == stored > 0
     add("b.png")
     assert not first.path.exists()
-    restore(visitor)
-    assert names(visitor) == ["b.png"]
-    remove(visitor, None)
-    forget_removed(visitor)
-    assert visitor.stored == 0
+    restore(session)
+    assert names(session) == ["b.png"]
+    remove(session, None)
+    forget_removed(session)
+    assert session.stored == 0
 
 
-def test_pictures_keep_the_order_in_which_they_were_chosen(visitor, add) -> None:
+def test_pictures_keep_the_order_in_which_they_were_chosen(session, add) -> None:
     add("first.png")
     for name, order in (("3.png", 3.0), ("1.png", 1.0), ("2.png", 2.0)):
         add(name, order)
     add("last.png")
-    assert names(visitor) == ["first.png", "1.png", "2.png", "3.png", "last.png"]
+    assert names(session) == ["first.png", "1.png", "2.png", "3.png", "last.png"]
 
 
-def test_a_photo_of_the_object_becomes_a_target_once(visitor, tmp_path) -> None:
+def test_a_photo_of_the_object_becomes_a_target_once(session, tmp_path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(encoded(disc()))
-    key = add_photo(visitor, path, "photo.png", Settings())
+    key = add_photo(session, path, "photo.png", Settings())
     for _ in range(2):
-        add_photo_as_target(visitor, key, Settings())
-    assert names(visitor) == ["photo.png"]
-    assert visitor.targets[0].path.read_bytes() == visitor.photos[0].path.read_bytes()
+        add_photo_as_target(session, key, Settings())
+    assert names(session) == ["photo.png"]
+    assert session.targets[0].path.read_bytes() == session.photos[0].path.read_bytes()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 from pathlib import PurePath
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from PIL import Image
@@ -11,13 +13,12 @@ from PIL import Image
 from app import runs, uploads
 from app.queue import Device
 from app.registry import Registry
+from app.session import Progress, Session, Target
 from app.views import tray_view, viewer_view
-from app.visitor import Visitor
 from icm import InputError
 from tests.app.fakes import FakeMatting, FakeModels
 from tests.app.pictures import disc, disc_mask, encoded
 from tests.app.serving import until
-from tests.app.test_queue import refuse_threads
 
 
 @pytest.fixture
@@ -35,27 +36,27 @@ def matting(monkeypatch):
 
 
 @pytest.fixture
-def ready(visitor, settings):
-    """A visitor with a marked photo and three pictures."""
+def ready(session, settings):
+    """A session with a marked photo and three pictures."""
 
     def put(content):
-        path = visitor.folder / "in"
+        path = session.folder / "in"
         path.write_bytes(content)
         return path
 
-    uploads.add_photo(visitor, put(encoded(disc())), "photo.png", settings)
-    uploads.set_mask(visitor, visitor.photos[0].key, put(encoded(disc_mask())), settings)
+    uploads.add_photo(session, put(encoded(disc())), "photo.png", settings)
+    uploads.set_mask(session, session.photos[0].key, put(encoded(disc_mask())), settings)
     for number in range(3):
-        uploads.add_target(visitor, put(encoded(disc())), f"{number}.png", settings)
-    return visitor
+        uploads.add_target(session, put(encoded(disc())), f"{number}.png", settings)
+    return session
 
 
-def states(visitor):
-    return [target.state for target in visitor.targets]
+def states(session):
+    return [target.state for target in session.targets]
 
 
-def finished(visitor) -> bool:
-    return not visitor.progress.active
+def finished(session) -> bool:
+    return not session.progress.active
 
 
 def test_a_run_mattes_what_waits_and_the_next_only_what_is_new(ready, device, matting) -> None:
@@ -107,6 +108,45 @@ def test_a_failure_stays_alone_and_can_be_tried_again(ready, device, matting, ta
     assert matting.references == 1
 
 
+class Watched:
+    """Notes what is changed by a thread that does not hold the lock."""
+
+    unguarded: ClassVar[list[str]] = []
+    lock: ClassVar[Any] = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not self.lock._is_owned():  # as `threading.Condition` asks
+            self.unguarded.append(name)
+        super().__setattr__(name, value)
+
+
+class WatchedTarget(Watched, Target):
+    pass
+
+
+class WatchedProgress(Watched, Progress):
+    pass
+
+
+def test_a_run_changes_nothing_without_the_lock(ready, device, matting, monkeypatch) -> None:
+    monkeypatch.setattr(Watched, "unguarded", [])
+    monkeypatch.setattr(Watched, "lock", ready.lock)
+    monkeypatch.setattr(runs, "Progress", WatchedProgress)
+    for target in ready.targets:
+        target.__class__ = WatchedTarget
+    path = ready.targets[1].path
+    path.write_bytes(path.read_bytes() + b"fails")
+    runs.start(ready, device, FakeModels(matting))
+    until(lambda: finished(ready))
+    assert states(ready) == ["done", "failed", "done"]
+    ready.reference = None
+    monkeypatch.setattr(matting, "reference", lambda pairs: 1 / 0)
+    runs.start(ready, device, FakeModels(matting), [ready.targets[0].key])
+    until(lambda: finished(ready))
+    assert ready.progress.state == "failed"
+    assert Watched.unguarded == []
+
+
 def test_stop_ends_after_the_current_picture(ready, device, matting) -> None:
     matting.before.clear()
     runs.start(ready, device, FakeModels(matting))
@@ -117,6 +157,15 @@ def test_stop_ends_after_the_current_picture(ready, device, matting) -> None:
     until(lambda: finished(ready))
     assert ready.progress.state == "stopped"
     assert states(ready) == ["done", "waiting", "waiting"]
+
+
+@pytest.mark.usefixtures("no_threads_for_runs")
+def test_a_run_that_cannot_be_begun_ends_with_words(ready, device, matting) -> None:
+    runs.start(ready, device, FakeModels(matting))
+    assert device.submit(lambda: 3).future.result(10) == 3
+    assert ready.progress.state == "failed"
+    assert "something went wrong" in ready.progress.message
+    assert states(ready) == ["waiting"] * 3
 
 
 def test_a_waiting_run_stops_at_once(ready, device, matting, gate) -> None:
@@ -130,21 +179,7 @@ def test_a_waiting_run_stops_at_once(ready, device, matting, gate) -> None:
     assert matting.seen == []
 
 
-def test_a_run_whose_thread_cannot_be_started_fails_and_can_be_begun_again(
-    ready, device, matting, monkeypatch
-) -> None:
-    with monkeypatch.context() as patched:
-        refuse_threads(patched, "icm-run")
-        runs.start(ready, device, FakeModels(matting))
-        until(lambda: finished(ready))
-    assert ready.progress.state == "failed"
-    assert ready.progress.message
-    runs.start(ready, device, FakeModels(matting))
-    until(lambda: finished(ready))
-    assert states(ready) == ["done"] * 3
-
-
-def test_what_is_taken_away_while_it_is_worked_on_leaves_nothing(ready, device, matting) -> None:
+def test_what_is_removed_while_it_is_worked_on_leaves_nothing(ready, device, matting) -> None:
     matting.before.clear()
     runs.start(ready, device, FakeModels(matting))
     until(lambda: "working" in states(ready))
@@ -161,6 +196,13 @@ def test_new_marks_make_a_new_reference(ready, device, matting) -> None:
     assert runs.reference_of(ready, matting) is first
     ready.marks_changed()
     assert runs.reference_of(ready, matting) is not first
+
+
+def test_a_saved_reference_of_another_model_says_what_to_do(ready, matting) -> None:
+    saved = SimpleNamespace(fingerprint="0" * 64, model="large")
+    ready.photos[0].saved = saved
+    with pytest.raises(InputError, match=r"made by the model 'large'.*: remove it, or"):
+        runs.reference_of(ready, matting)
 
 
 def test_nothing_runs_without_marks_or_twice_at_a_time(ready, device, matting) -> None:
@@ -227,7 +269,7 @@ def second(tmp_path, settings):
     """Another visitor, from the same address, with three pictures of their own."""
     folder = tmp_path / "second"
     folder.mkdir()
-    someone = Visitor("1" * 32, folder, "small")
+    someone = Session("1" * 32, folder, "small")
     for kind in ("photo", *["target"] * 3):
         path = folder / "in"
         path.write_bytes(encoded(disc()))
@@ -237,7 +279,7 @@ def second(tmp_path, settings):
     return someone
 
 
-def test_visitors_take_turns_picture_by_picture(ready, second, device, matting, settings) -> None:
+def test_sessions_take_turns_picture_by_picture(ready, second, device, matting, settings) -> None:
     for number in range(3, 39):
         path = ready.folder / "in"
         path.write_bytes(encoded(disc()))
@@ -271,7 +313,7 @@ def test_who_leaves_costs_no_more_than_the_picture_at_work(ready, device, mattin
     assert caplog.records == []
 
 
-def test_a_visitor_who_is_removed_during_a_run_leaves_no_traceback(
+def test_a_session_that_is_removed_during_a_run_leaves_no_traceback(
     tmp_path, settings, device, matting, caplog
 ) -> None:
     registry = Registry(tmp_path / "page", "small", keep=100, grace=100)

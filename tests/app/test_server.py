@@ -42,7 +42,7 @@ def test_health_is_503_until_the_model_is_ready(monkeypatch, gate) -> None:
         assert httpx.get(f"{page.url}/healthz").json()["status"] == "loading"
         gate.set()
         until(lambda: httpx.get(f"{page.url}/healthz").status_code == 200)
-        root = page.desk.registry.root
+        root = page.state.registry.root
     assert not root.exists()
 
 
@@ -51,12 +51,12 @@ def test_health_says_that_loading_failed() -> None:
     with running(broken, wait=False) as page:
         until(lambda: httpx.get(f"{page.url}/healthz").json()["status"] == "failed")
         assert httpx.get(f"{page.url}/healthz").status_code == 503
-        assert "Not here" in page.desk.models.failure
+        assert "Not here" in page.state.models.failure
 
 
 def test_upload_limits_hold_with_and_without_a_stated_length(page, visit, monkeypatch) -> None:
-    small = replace(page.desk.settings, max_upload=1000)
-    object.__setattr__(page.desk, "settings", small)
+    small = replace(page.state.settings, max_upload=1000)
+    object.__setattr__(page.state, "settings", small)
     try:
         someone = visit()
         refused = someone.upload("target", bytes(1001))
@@ -71,7 +71,7 @@ def test_upload_limits_hold_with_and_without_a_stated_length(page, visit, monkey
         assert streamed.status_code == 413
         assert not kept(page, someone.token)
     finally:
-        object.__setattr__(page.desk, "settings", replace(small, max_upload=QUICK.max_upload))
+        object.__setattr__(page.state, "settings", replace(small, max_upload=QUICK.max_upload))
 
 
 def test_gradio_s_own_upload_has_the_limit_too(page) -> None:
@@ -82,8 +82,8 @@ def test_gradio_s_own_upload_has_the_limit_too(page) -> None:
 
 def kept(page, token: str) -> list:
     """What the server has of a visitor, and of uploads that it refused."""
-    root = page.desk.registry.root
-    return [*root.glob(f"{token}/*"), *page.desk.registry.loose.glob("in-*")]
+    root = page.state.registry.root
+    return [*root.glob(f"{token}/*"), *page.state.registry.loose.glob("in-*")]
 
 
 def test_refused_uploads_leave_nothing_and_say_why(page, visit) -> None:
@@ -91,7 +91,7 @@ def test_refused_uploads_leave_nothing_and_say_why(page, visit) -> None:
     refused = someone.upload("target", PICTURE[:-50], "x.png")
     assert refused.status_code == 400
     assert "the file is damaged" in refused.json()["error"]
-    assert str(page.desk.registry.root) not in refused.text
+    assert str(page.state.registry.root) not in refused.text
     assert someone.upload("nonsense", PICTURE).status_code == 400
     assert not kept(page, someone.token)
 
@@ -110,7 +110,7 @@ def test_nothing_is_taken_without_a_secret(page) -> None:
 def test_only_written_pictures_of_one_s_own_are_served(page, visit) -> None:
     ann, bob = visit(), visit()
     assert ann.upload("target", PICTURE).status_code == 200
-    key = page.desk.registry.get(ann.token).targets[0].key
+    key = page.state.registry.get(ann.token).targets[0].key
     assert ann.get(f"{key}/thumbnail.webp").status_code == 200
     assert bob.get(f"{key}/thumbnail.webp").status_code == 400
     for path in (f"{key}/picture", f"{key}/..%2f..%2fx", "..%2f..%2fetc/passwd", f"{key}/x"):
@@ -136,7 +136,7 @@ def test_file_routes_read_nothing_else_and_fetch_nothing(page, path) -> None:
 def test_a_visitor_s_files_are_not_on_gradio_s_routes(page, visit) -> None:
     someone = visit()
     someone.upload("target", PICTURE)
-    path = page.desk.registry.get(someone.token).targets[0].path
+    path = page.state.registry.get(someone.token).targets[0].path
     assert path.is_file()
     assert httpx.get(f"{page.url}/gradio_api/file={path}").status_code == 403
 
@@ -166,15 +166,15 @@ def test_visitors_never_see_each_other(page, visit) -> None:
 def test_leaving_removes_the_files(page, visit) -> None:
     someone = visit()
     someone.upload("target", PICTURE)
-    folder = page.desk.registry.get(someone.token).folder
-    page.desk.registry.detach(someone.gradio.session_hash)
+    folder = page.state.registry.get(someone.token).folder
+    page.state.registry.detach(someone.gradio.session_hash)
     until(lambda: not folder.exists(), 20)
 
 
 def test_the_whole_way_without_a_browser(page, visit) -> None:
     someone = visit()
     someone.upload("photo", PICTURE, "photo.png")
-    key = page.desk.registry.get(someone.token).photos[0].key
+    key = page.state.registry.get(someone.token).photos[0].key
     assert someone.upload("mask", encoded(disc_mask()), key=key).json()["version"] == 0
     someone.upload("target", PICTURE, "trip/a.png")
     someone.call("start")

@@ -5,9 +5,9 @@ from __future__ import annotations
 FINISHED = ":is(.icm-is-done, .icm-is-check, .icm-is-absent, .icm-is-skipped, .icm-is-failed)"
 
 
-def visitor_of(page, served):
+def session_of(page, served):
     """The server's side of a page."""
-    return served.desk.registry.get(page.evaluate("icm.token"))
+    return served.state.registry.get(page.evaluate("icm.token"))
 
 
 def finish_example(page) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_files_are_chosen_and_downloaded(visit, served) -> None:
-    page, visitor = _finished(visit, served)
+    page, session = _finished(visit, served)
     viewer = page.locator("#viewer")
     viewer.get_by_text("Files to download").click()
     viewer.get_by_label("Alpha", exact=True).last.uncheck()
@@ -24,8 +24,8 @@ def test_files_are_chosen_and_downloaded(visit, served) -> None:
     viewer.get_by_label("Fixed canvas").check(force=True)
     viewer.get_by_label("Canvas width").fill("90")
     viewer.get_by_label("Canvas height").fill("70")
-    until(lambda: visitor.export.canvas == (90, 70))
-    assert (visitor.export.kinds, visitor.export.format) == (("cutout", "composite"), "webp")
+    until(lambda: session.export.canvas == (90, 70))
+    assert (session.export.kinds, session.export.format) == (("cutout", "composite"), "webp")
     with page.expect_download() as started:
         viewer.get_by_role("link", name="Download all 2 (zip)").click()
     with zipfile.ZipFile(started.value.path()) as archive:
@@ -38,11 +38,11 @@ def test_files_are_chosen_and_downloaded(visit, served) -> None:
     expect(viewer.get_by_label("Canvas width")).to_have_value("90", timeout=120_000)
     viewer.get_by_label("JPEG").check(force=True)
     viewer.get_by_text("on white, where none is chosen").wait_for()
-    assert visitor.export.kinds == ("composite",)
+    assert session.export.kinds == ("composite",)
 
 
 def test_the_cut_out_is_copied_with_its_transparency(visit, served) -> None:
-    page, visitor = _finished(visit, served)
+    page, session = _finished(visit, served)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#viewer").get_by_role("button", name="Copy cut-out").click()
     page.locator("#viewer").get_by_role("button", name="Copied").wait_for()
@@ -53,7 +53,7 @@ def test_the_cut_out_is_copied_with_its_transparency(visit, served) -> None:
             return Array.from(new Uint8Array(content));
         }"""
     )
-    path = _shown(visitor).path.parent / "full.cutout.png"
+    path = _shown(session).path.parent / "full.cutout.png"
     with Image.open(path) as cutout, Image.open(io.BytesIO(bytes(copied))) as image:
         assert (image.mode, image.size) == ("RGBA", cutout.size)
         assert image.getchannel("A").tobytes() == cutout.getchannel("A").tobytes()

@@ -18,7 +18,7 @@ from tests.browser.steps import (
     add_photo,
     add_targets,
     paint_square,
-    visitor_of,
+    session_of,
     wait_for_cards,
 )
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.browser
 def busy_device(served):
     """Holds the device, so that runs wait behind it."""
     gate = threading.Event()
-    ticket = served.desk.device.submit(gate.wait)
+    ticket = served.state.device.submit(gate.wait)
     try:
         yield gate
     finally:
@@ -58,8 +58,8 @@ def test_a_painted_square_is_the_mask_that_the_network_receives(
     paint_square(page, box)
     page.get_by_text("Marked:").wait_for()
     page.evaluate("icm.settled()")
-    visitor = visitor_of(page, served)
-    reference = reference_of(visitor, served.desk.models.matting("small"))
+    session = session_of(page, served)
+    reference = reference_of(session, served.state.models.matting("small"))
     found = reference.examples[0].mask_b1hw[0, 0].numpy()
     height, width = found.shape
     fine = np.zeros((height * 8, width * 8), np.float32)
@@ -98,13 +98,13 @@ def test_from_upload_to_zip(visit, served, tmp_path) -> None:
     archive = zipfile.ZipFile(path)
     assert archive.testzip() is None
     assert len(archive.namelist()) == 10  # two of each picture, and the report
-    visitor = visitor_of(page, served)
-    matting = served.desk.models.matting("small")
-    reference = reference_of(visitor, matting)
+    session = session_of(page, served)
+    matting = served.state.models.matting("small")
+    reference = reference_of(session, matting)
     for name, size in sizes.items():
         alpha = Image.open(archive.open(f"{name}.alpha.png"))
         assert alpha.size == Image.open(archive.open(f"{name}.cutout.png")).size == size
-        target = next(each for each in visitor.targets if each.name.stem == name)
+        target = next(each for each in session.targets if each.name.stem == name)
         matte = matting(target.path, reference)
         assert disagreement(alpha, np.rint(matte.alpha * 255)) <= 1
         cutout = Image.open(archive.open(f"{name}.cutout.png"))
@@ -119,10 +119,10 @@ def test_from_upload_to_zip(visit, served, tmp_path) -> None:
         list(targets["side.jpg"]),
     )
     assert tuple(shown) == sizes["side"]
-    _look_around(page, served, visitor)
+    _look_around(page, served, session)
 
 
-def _look_around(page, served, visitor) -> None:
+def _look_around(page, served, session) -> None:
     """Every side of the result; a new background needs no device."""
     with busy_device(served):
         for side in ("Cut-out", "Alpha", "Guidance", "Before / after"):
@@ -134,12 +134,12 @@ def _look_around(page, served, visitor) -> None:
                 larger.click()
         page.wait_for_function("document.querySelector('.icm-after').src.includes('full.cutout')")
         page.get_by_label("White").check(force=True)
-        until(lambda: visitor.background == "#ffffff")
+        until(lambda: session.background == "#ffffff")
         page.get_by_label("Before and after").press("ArrowLeft")
         with page.expect_download() as waiting:
             page.get_by_role("link", name="Composite").click()
     corner = np.asarray(Image.open(waiting.value.path()).convert("RGB"))
-    target = next(each for each in visitor.targets if each.key == visitor.chosen_target)
+    target = next(each for each in session.targets if each.key == session.chosen_target)
     alpha = np.asarray(Image.open(target.results / "full.alpha.png"))
     assert (corner[alpha == 0] == 255).all()
 
@@ -165,7 +165,7 @@ def test_a_corrupt_and_an_over_large_upload_are_refused_in_words(visit, served) 
             input.files = data.files;
             input.dispatchEvent(new Event("change"));
         }""",
-        served.desk.settings.max_upload + 1,
+        served.state.settings.max_upload + 1,
     )
     page.get_by_text("more than 50 megabytes").wait_for()
     page.locator("#run").click()
@@ -207,7 +207,7 @@ def test_painting_by_keyboard_and_a_saved_reference(visit, served, tmp_path) -> 
         page.get_by_role("button", name="Save reference").click()
     path = tmp_path / "object.icmref"
     waiting.value.save_as(path)
-    assert visitor_of(page, served).photos[0].marked
+    assert session_of(page, served).photos[0].marked
     other = visit()
     other.get_by_label("Open a saved reference").set_input_files(path)
     other.get_by_text("a saved reference, ready to use").wait_for()
@@ -223,7 +223,7 @@ def test_a_folder_keeps_its_sub_folders(visit, served, tmp_path) -> None:
     page = visit()
     page.get_by_label("Choose a folder").set_input_files(tmp_path / "trip")
     wait_for_cards(page, ".icm-is-waiting", 2)
-    names = {target.name.as_posix() for target in visitor_of(page, served).targets}
+    names = {target.name.as_posix() for target in session_of(page, served).targets}
     assert names == {"trip/a.png", "trip/day/a.png"}
 
 

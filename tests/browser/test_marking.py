@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.app.pictures import disc, disc_mask, encoded
-from tests.browser.steps import add_photo, visitor_of
+from tests.browser.steps import add_photo, session_of
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +22,7 @@ def _on_photo(page, x: float, y: float) -> tuple[float, float]:
 
 def _overlap(page, served, wanted: np.ndarray) -> float:
     page.evaluate("icm.settled()")
-    photo = visitor_of(page, served).photos[-1]
+    photo = session_of(page, served).photos[-1]
     with Image.open(photo.mask_path) as image:
         found = np.asarray(image) >= 128
     return (found & wanted).sum() / (found | wanted).sum()
@@ -57,7 +57,7 @@ def test_what_is_clicked_as_background_is_left_out(visit, served) -> None:
     page.mouse.click(*_on_photo(page, 0.78, 0.45), button="right")
     page.wait_for_function("document.querySelector('#easel .icm-note').innerText.includes('%')")
     page.evaluate("icm.settled()")
-    photo = visitor_of(page, served).photos[-1]
+    photo = session_of(page, served).photos[-1]
 
     def marked(x: float) -> bool:
         with Image.open(photo.mask_path) as image:

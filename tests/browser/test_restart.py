@@ -23,7 +23,7 @@ def test_one_click_sends_everything_again(chromium) -> None:
         add_targets(page, {f"{name}.png": encoded(disc()) for name in "ba"}, 2)
         page.evaluate("icm.settled().then(() => icm.kept.all())")
         token = page.evaluate("icm.token")
-        mask = first.desk.registry.get(token).photos[0].mask_path.read_bytes()
+        mask = first.state.registry.get(token).photos[0].mask_path.read_bytes()
         port = int(first.url.rsplit(":", 1)[1])
     with running(SMALL, wait=False, port=port) as second:
         page.reload()  # Gradio does the same, as soon as it finds the server again
@@ -33,9 +33,9 @@ def test_one_click_sends_everything_again(chromium) -> None:
         wait_for_cards(page, ".icm-is-waiting", 2)
         page.get_by_text("Marked:").wait_for()
         assert page.get_by_text("The server was restarted").count() == 0
-        visitor = second.desk.registry.get(token)
-        assert [target.name.name for target in visitor.targets] == ["b.png", "a.png"]
-        assert visitor.photos[0].mask_path.read_bytes() == mask
+        session = second.state.registry.get(token)
+        assert [target.name.name for target in session.targets] == ["b.png", "a.png"]
+        assert session.photos[0].mask_path.read_bytes() == mask
         page.reload()
         page.get_by_text("Marked:").wait_for()
         assert page.get_by_text("The server was restarted").count() == 0

@@ -11,7 +11,7 @@ from tests.browser.steps import (
     add_photo,
     add_targets,
     paint_square,
-    visitor_of,
+    session_of,
     wait_for_cards,
 )
 
@@ -22,7 +22,7 @@ _NAMES = "[...document.querySelectorAll('#tray .icm-name')].map((each) => each.t
 
 @pytest.fixture
 def done(visit, served):
-    """A page at 1366 x 768 with three results, and its visitor."""
+    """A page at 1366 x 768 with three results, and its session."""
     page = visit(1366, 768)
     add_photo(page, "photo.png", encoded(disc(300, 400)))
     paint_square(page, (0.3, 0.3, 0.5, 0.6), size=24)
@@ -30,11 +30,11 @@ def done(visit, served):
     page.locator("#run").click()
     wait_for_cards(page, FINISHED, 3)
     page.locator("#viewer .icm-after").wait_for()
-    return page, visitor_of(page, served)
+    return page, session_of(page, served)
 
 
 def test_results_are_in_the_tray_and_the_viewer_in_view(done) -> None:
-    page, visitor = done
+    page, session = done
     assert page.evaluate(_NAMES) == ["c.png", "a.png", "b.png"]
     page.wait_for_function("document.querySelectorAll('#tray img[src*=card]').length === 3")
     page.wait_for_function(
@@ -52,15 +52,15 @@ def test_results_are_in_the_tray_and_the_viewer_in_view(done) -> None:
     page.get_by_text("1 of 3 · c.png").wait_for()
     page.keyboard.press("ArrowLeft")
     page.get_by_text("3 of 3 · b.png").wait_for()
-    assert visitor.chosen_target == visitor.targets[2].key
+    assert session.chosen_target == session.targets[2].key
 
 
 def test_an_absent_object_is_shown_dimmed_and_can_be_overruled(done) -> None:
-    page, visitor = done
-    target = visitor.targets[1]
+    page, session = done
+    target = session.targets[1]
     target.state, target.confidence = "absent", 0.12
-    visitor.chosen_target = target.key
-    visitor.changed()
+    session.chosen_target = target.key
+    session.changed()
     page.evaluate("icm.refresh()")
     wait_for_cards(page, ".icm-is-absent", 1)
     page.get_by_text("Probably not in this picture (12 % likely to be there)").wait_for()
@@ -75,21 +75,21 @@ def test_an_absent_object_is_shown_dimmed_and_can_be_overruled(done) -> None:
 
 
 def test_a_changed_mark_makes_results_outdated_and_one_can_run_alone(done) -> None:
-    page, visitor = done
+    page, session = done
     paint_square(page, (0.1, 0.1, 0.2, 0.2), size=24)
     page.evaluate("icm.settled().then(icm.refresh)")
     wait_for_cards(page, ".icm-is-outdated", 3)
     page.get_by_role("button", name="Cut out a.png alone").click()
     wait_for_cards(page, ".icm-is-outdated", 2)
-    until(lambda: not visitor.progress.active)
-    assert [target.version for target in visitor.targets] == [1, 2, 1]
+    until(lambda: not session.progress.active)
+    assert [target.version for target in session.targets] == [1, 2, 1]
     page.locator("#easel").get_by_role("button", name="Undo").click()
     page.evaluate("icm.settled().then(icm.refresh)")
     wait_for_cards(page, ".icm-is-outdated", 1)  # the two others fit the mark again
 
 
 def test_removing_all_can_be_undone(done) -> None:
-    page, visitor = done
+    page, session = done
     page.get_by_role("button", name="Remove all").click()
     page.get_by_text("3 pictures removed.").wait_for()
     wait_for_cards(page, "#tray .icm-card", 0)
@@ -101,12 +101,12 @@ def test_removing_all_can_be_undone(done) -> None:
     page.get_by_role("button", name="Undo the removal").click()
     wait_for_cards(page, FINISHED, 3)
     assert page.evaluate(_NAMES) == ["c.png", "a.png", "b.png"]
-    assert all(target.path.is_file() for target in visitor.targets)
+    assert all(target.path.is_file() for target in session.targets)
 
 
 def test_the_marked_photo_is_offered_and_failures_are_summed_up(done) -> None:
-    page, visitor = done
-    for target in visitor.targets:
+    page, session = done
+    for target in session.targets:
         target.path.write_bytes(b"damaged meanwhile")
     page.locator("#again button, button#again").first.click()
     wait_for_cards(page, ".icm-is-failed", 3)
@@ -135,13 +135,13 @@ def test_a_wrong_reference_can_be_removed_and_an_unmarked_one_is_ignored(done) -
 
 
 def test_a_model_that_is_not_installed_changes_nothing(done) -> None:
-    page, visitor = done
+    page, session = done
     page.get_by_role("button", name="Which model does it").click()
     page.get_by_label("Large (Stable Diffusion 2.1)").check()
     page.get_by_text("Small stays in use.").wait_for()
     page.get_by_text("icm weights fetch").first.wait_for()
     page.get_by_text("CreativeML Open RAIL++-M").first.wait_for()
     page.wait_for_function("document.querySelector('.icm-model input[value=small]').checked")
-    assert visitor.model == "small"
+    assert session.model == "small"
     assert page.evaluate("icm.model") in ("", "small")
     assert page.locator(".icm-is-outdated").count() == 0

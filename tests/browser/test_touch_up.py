@@ -16,28 +16,28 @@ pytestmark = pytest.mark.browser
 
 
 def _finished(visit, served, **more):
-    """A page with two pictures that are cut out already; its visitor."""
+    """A page with two pictures that are cut out already; its session."""
     page = visit(**more)
     add_targets(page, {f"{name}.png": encoded(disc(300, 400)) for name in "ab"}, 2)
-    visitor = served.desk.registry.get(page.evaluate("icm.token"))
-    with visitor.lock:
-        for target in visitor.targets:
+    session = served.state.registry.get(page.evaluate("icm.token"))
+    with session.lock:
+        for target in session.targets:
             write_results(FakeMatting()(target.path, None), target.path.parent)
             target.state, target.confidence = "done", 0.9
             target.results, target.version = target.path.parent, 1
-        visitor.changed()
+        session.changed()
     page.reload()
     page.wait_for_function("document.querySelector('#viewer .icm-after')?.naturalWidth > 0")
-    return page, visitor
+    return page, session
 
 
 def _alpha(target) -> np.ndarray:
     return np.asarray(Image.open(target.path.parent / "full.alpha.png"), int)
 
 
-def _shown(visitor):
-    chosen = [each for each in visitor.targets if each.key == visitor.chosen_target]
-    return (chosen or visitor.targets)[0]
+def _shown(session):
+    chosen = [each for each in session.targets if each.key == session.chosen_target]
+    return (chosen or session.targets)[0]
 
 
 def _draw(page, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -52,8 +52,8 @@ def _draw(page, start: tuple[float, float], end: tuple[float, float]) -> None:
 
 
 def test_a_stroke_and_its_undo(visit, served) -> None:
-    page, visitor = _finished(visit, served)
-    target = _shown(visitor)
+    page, session = _finished(visit, served)
+    target = _shown(session)
     before = _alpha(target)
     viewer = page.locator("#viewer")
     viewer.get_by_role("button", name="Erase").click()
@@ -77,8 +77,8 @@ def test_a_stroke_and_its_undo(visit, served) -> None:
 
 
 def test_paint_changes_only_what_the_brush_covers(visit, served) -> None:
-    page, visitor = _finished(visit, served)
-    target = _shown(visitor)
+    page, session = _finished(visit, served)
+    target = _shown(session)
     before = _alpha(target)
     page.get_by_label("Paint exactly").check()
     page.locator("#viewer").get_by_role("button", name="Keep").click()
@@ -93,8 +93,8 @@ def test_paint_changes_only_what_the_brush_covers(visit, served) -> None:
 
 
 def test_the_panel_adjusts_one_picture_or_all(visit, served) -> None:
-    page, visitor = _finished(visit, served)
-    first, second = visitor.targets
+    page, session = _finished(visit, served)
+    first, second = session.targets
     before = _alpha(first).sum()
     page.locator("#viewer summary", has_text="Adjust").click()
     page.get_by_label("Edge in / out (pixels)").fill("-4")
@@ -108,12 +108,12 @@ def test_the_panel_adjusts_one_picture_or_all(visit, served) -> None:
 
 
 def test_a_corrected_picture_becomes_a_reference(visit, served) -> None:
-    page, visitor = _finished(visit, served)
+    page, session = _finished(visit, served)
     page.get_by_role("button", name="Use as reference").click()
     page.get_by_text("Marked:").wait_for()
-    (photo,) = visitor.photos
+    (photo,) = session.photos
     mask = np.asarray(Image.open(photo.mask_path), int)
-    np.testing.assert_array_equal(mask, _alpha(_shown(visitor)))
+    np.testing.assert_array_equal(mask, _alpha(_shown(session)))
 
 
 def test_the_tools_fit_a_phone_and_are_accessible(visit, served) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.visitor import Visitor
+from app.session import Session
 from tests.app.serving import QUICK, Running, running
 
 SECRET = "the password of the database"
@@ -52,11 +52,11 @@ def attacked(tmp_path_factory):
 
 
 @pytest.fixture
-def visitor(tmp_path):
-    """A visitor with an empty folder."""
-    folder = tmp_path / "visitor"
+def session(tmp_path):
+    """A session with an empty folder."""
+    folder = tmp_path / "session"
     folder.mkdir()
-    return Visitor("0" * 32, folder, "small")
+    return Session("0" * 32, folder, "small")
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def targets(attacked) -> dict[str, str]:
     """Paths that a visitor must not get at, by what they are."""
     someone = Visit(attacked.url)
     assert someone.upload("photo", PICTURE + SECRET.encode()).status_code == 200
-    theirs = attacked.page.desk.registry.get(someone.token).photos[0].path
+    theirs = attacked.page.state.registry.get(someone.token).photos[0].path
     assert SECRET.encode() in theirs.read_bytes()
     inside = attacked.cache / "inside"
     inside.mkdir()
@@ -231,7 +231,7 @@ def test_what_the_page_does_not_need_is_closed(attacked, path) -> None:
 def test_errors_do_not_name_places_of_the_server(attacked, targets) -> None:
     for kind in PATHS:
         said = call(attacked.url, "reference", [file_data(targets[kind]), None, ""])
-        for place in {str(attacked.page.desk.registry.root), str(Path.cwd()), str(attacked.cache)}:
+        for place in {str(attacked.page.state.registry.root), str(Path.cwd()), str(attacked.cache)}:
             assert place not in said.replace(json.dumps(targets[kind])[1:-1], "")
 
 
@@ -242,6 +242,6 @@ def test_a_folder_as_path_does_not_break_the_end(tmp_path) -> None:
         cache = Path(os.environ["GRADIO_TEMP_DIR"])
         (cache / "folder").mkdir()
         call(page.url, "reference", [file_data(str(cache / "folder")), None, ""])
-        root = page.desk.registry.root
+        root = page.state.registry.root
         assert root.is_dir()
     assert not root.exists()

@@ -22,8 +22,8 @@ from PIL import Image
 from app import uploads
 from app.limits import Limits, Window
 from app.registry import Quota, Registry, TooManyError
+from app.session import Session
 from app.settings import Settings
-from app.visitor import Visitor
 from icm import InputError, image_size, read_image
 from tests.app.client import Visit
 from tests.app.pictures import disc, disc_mask, encoded
@@ -63,7 +63,7 @@ def post(page, kind: str, token: str, content: bytes = PICTURE, **more):
     )
 
 
-def test_secrets_alone_make_no_visitor(small) -> None:
+def test_secrets_alone_make_no_session(small) -> None:
     """505 of them locked everybody out for an hour."""
     client = Client(small.url, verbose=False, analytics_enabled=False)
     for _ in range(20):
@@ -72,8 +72,8 @@ def test_secrets_alone_make_no_visitor(small) -> None:
         client.predict(api_name="/easel")
         assert post(small, "target", token, b"no picture").status_code == 400
         assert post(small, "nonsense", token).status_code == 400
-    assert len(small.desk.registry) == 0
-    assert [path.name for path in small.desk.registry.loose.glob("in-*")] == []
+    assert len(small.state.registry) == 0
+    assert [path.name for path in small.state.registry.loose.glob("in-*")] == []
     client.close()
 
 
@@ -83,19 +83,19 @@ def test_one_client_leaves_room_for_others(small) -> None:
     assert codes == [200] * 4 + [429] * 2
     refused = post(small, "target", tokens[-1])
     assert "close one of them" in refused.json()["error"]
-    until(lambda: len(small.desk.registry) == 0, 20)  # no page is open: they go after the grace
+    until(lambda: len(small.state.registry) == 0, 20)  # no page is open: they go after the grace
 
 
-def test_visitors_are_limited_in_total_and_for_each_client(tmp_path) -> None:
+def test_sessions_are_limited_in_total_and_for_each_client(tmp_path) -> None:
     quota = Quota(sessions=3, client_sessions=2, storage=100, client_storage=60)
     registry = Registry(tmp_path / "root", "small", keep=3600, grace=3600, quota=quota)
 
-    def arrive(token: str, client: str, size: int = 1) -> Visitor:
-        with registry.arriving(token * 32, client, size) as visitor:
-            path = visitor.folder / "background"
+    def arrive(token: str, client: str, size: int = 1) -> Session:
+        with registry.arriving(token * 32, client, size) as session:
+            path = session.folder / "background"
             path.write_bytes(bytes(size))
-            visitor.background_path = path
-        return visitor
+            session.background_path = path
+        return session
 
     arrive("a", "one"), arrive("b", "one")
     with pytest.raises(TooManyError, match="2 pages"):
@@ -103,7 +103,7 @@ def test_visitors_are_limited_in_total_and_for_each_client(tmp_path) -> None:
     arrive("c", "two")
     with pytest.raises(TooManyError, match="too many people"):
         arrive("d", "three")
-    with pytest.raises(TooManyError, match="gigabytes already"):
+    with pytest.raises(TooManyError, match="gigabytes already: remove some first"):
         arrive("a", "one", 60)
     arrive("a", "one", 50), arrive("c", "two", 40)
     with pytest.raises(TooManyError, match="server is full"):
@@ -130,17 +130,17 @@ def test_every_kind_of_upload_is_bounded(small) -> None:
     assert targets == [200] * 3 + [400] * 2
     for _ in range(4):
         assert someone.upload("background", PICTURE).status_code == 200
-    visitor = small.desk.registry.get(someone.token)
-    folders = [path for path in visitor.folder.iterdir() if path.is_dir()]
+    session = small.state.registry.get(someone.token)
+    folders = [path for path in session.folder.iterdir() if path.is_dir()]
     assert len(folders) == 2 + 3 + 1  # of backgrounds the last alone
-    assert visitor.stored == 6 * len(PICTURE)
+    assert session.stored == 6 * len(PICTURE)
     someone.leave()
-    small.desk.registry.detach(someone.gradio.session_hash)
-    until(lambda: len(small.desk.registry) == 0, 20)
+    small.state.registry.detach(someone.gradio.session_hash)
+    until(lambda: len(small.state.registry) == 0, 20)
 
 
 def test_gradio_s_uploads_are_bounded_in_number(small) -> None:
-    most = small.desk.settings.max_pictures * 10
+    most = small.state.settings.max_pictures * 10
     files = [("files", (f"{number}.png", b"x")) for number in range(most // 2)]
     codes = [
         httpx.post(f"{small.url}/gradio_api/upload", files=files, timeout=60).status_code
@@ -160,11 +160,11 @@ def test_a_window_forgets() -> None:
 
 def test_a_batch_takes_as_many_as_the_page(small, tmp_path) -> None:
     """It took a thousand where the page allows two hundred."""
-    served = small.desk.registry.served / "uploaded"
+    served = small.state.registry.served / "uploaded"
     served.mkdir()
     (served / "a.png").write_bytes(PICTURE)
     given = {"path": str(served / "a.png"), "meta": {"_type": "gradio.FileData"}}
-    before = len(list(small.desk.registry.loose.iterdir()))
+    before = len(list(small.state.registry.loose.iterdir()))
     answer = httpx.post(
         f"{small.url}/gradio_api/call/batch", json={"data": [[given] * 4, given, given, "", "keep"]}
     )
@@ -173,12 +173,12 @@ def test_a_batch_takes_as_many_as_the_page(small, tmp_path) -> None:
         said = "".join(stream.iter_text())
     assert "event: error" in said
     assert "4 pictures at once, at most 3" in said
-    assert len(list(small.desk.registry.loose.iterdir())) == before
+    assert len(list(small.state.registry.loose.iterdir())) == before
 
 
 def test_a_batch_ends_when_its_caller_has_gone(small, tmp_path, monkeypatch, gate) -> None:
     """It went on to the last picture."""
-    matting = small.desk.models.matting("small")
+    matting = small.state.models.matting("small")
     seen: list[str] = []
     begun = threading.Event()
 
@@ -192,8 +192,8 @@ def test_a_batch_ends_when_its_caller_has_gone(small, tmp_path, monkeypatch, gat
             gate.wait(60)
             return matting.predict(pictures, reference)
 
-    monkeypatch.setitem(small.desk.models._loaded, "small", Slow())
-    served = small.desk.registry.served / "gone"
+    monkeypatch.setitem(small.state.models._loaded, "small", Slow())
+    served = small.state.registry.served / "gone"
     served.mkdir()
     (served / "mask.png").write_bytes(encoded(disc_mask()))
     (served / "a.png").write_bytes(PICTURE)
@@ -209,7 +209,7 @@ def test_a_batch_ends_when_its_caller_has_gone(small, tmp_path, monkeypatch, gat
     events = page_queue(small).event_ids_to_events
     until(lambda: event not in events or not events[event].alive, 30)
     gate.set()
-    until(lambda: len(small.desk.device) == 0, 60)
+    until(lambda: len(small.state.device) == 0, 60)
     assert len(seen) == 1
 
 
@@ -376,7 +376,7 @@ def test_a_panorama_is_read(tmp_path) -> None:
     assert read_image(path).size == (3, 60_000)
 
 
-def test_the_first_heic_is_measured_too(tmp_path, visitor) -> None:
+def test_the_first_heic_is_measured_too(tmp_path, session) -> None:
     """Until one was decoded its size could not be read, and it passed."""
     pytest.importorskip("pillow_heif")
     import os
@@ -402,7 +402,7 @@ def test_the_first_heic_is_measured_too(tmp_path, visitor) -> None:
     )
     assert "more than 0.1 megapixels" in done.stderr
     with pytest.raises(InputError, match=r"more than 0\.1 megapixels"):
-        uploads.add_target(visitor, path, "a.heic", Settings(max_pixels=100_000))
+        uploads.add_target(session, path, "a.heic", Settings(max_pixels=100_000))
 
 
 def test_what_is_no_picture_is_never_opened_by_other_decoders(tmp_path) -> None:

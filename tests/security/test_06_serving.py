@@ -78,7 +78,7 @@ def healthz(url: str) -> dict:
     ],
 )
 def test_wrong_arguments_end_before_serving(words, named, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("app.server.open_desk", lambda _: pytest.fail("was about to serve"))
+    monkeypatch.setattr("app.server.open_state", lambda _: pytest.fail("was about to serve"))
     assert main(["app", "--port", "0", *FAST, *words]) == 2
     said = capsys.readouterr()
     assert named in said.err
@@ -86,7 +86,7 @@ def test_wrong_arguments_end_before_serving(words, named, capsys, monkeypatch) -
 
 
 def test_a_used_port_is_said_before_anything_is_loaded(capsys, monkeypatch) -> None:
-    monkeypatch.setattr("app.server.open_desk", lambda _: pytest.fail("was about to load"))
+    monkeypatch.setattr("app.server.open_state", lambda _: pytest.fail("was about to load"))
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -147,13 +147,13 @@ def test_the_next_page_cleans_up_and_ends_without_its_required_model(tmp_path) -
 
 def test_a_model_that_stops_answering_is_not_ready(gate) -> None:
     with running(replace(QUICK, stall=0.2)) as page:
-        health = page.desk.models.health
+        health = page.state.models.health
 
         def stuck() -> None:
             with health.watch():
                 gate.wait(60)
 
-        ticket = page.desk.device.submit(stuck)
+        ticket = page.state.device.submit(stuck)
         until(lambda: healthz(page.url)["status"] == "stalled")
         assert httpx.get(f"{page.url}/healthz").status_code == 503
         gate.set()
@@ -163,7 +163,7 @@ def test_a_model_that_stops_answering_is_not_ready(gate) -> None:
 
 def test_a_model_that_fails_again_and_again_is_not_ready_until_it_works(monkeypatch) -> None:
     with running(QUICK) as page:
-        health = page.desk.models.health
+        health = page.state.models.health
         broken = True
         probe = Models.probe
 

@@ -1,4 +1,4 @@
-"""One visitor's pictures, references and results; nobody else's are reachable from it."""
+"""One visitor's session: pictures, references and results; nobody else's are reachable from it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ Item = TypeVar("Item", Photo, Target)
 
 @dataclass
 class Progress:
-    """Of the visitor's run: how far it is and how fast.
+    """Of the session's run: how far it is and how fast.
 
     Attributes:
         state: what it does now.
@@ -129,12 +129,12 @@ class Progress:
 
 
 @dataclass
-class Visitor:
-    """All that one visitor has on the server; `lock` guards every change.
+class Session:
+    """All that one visitor has on the server; `lock` guards every change but that of `seen`.
 
     Attributes:
         token: the secret by which the visitor's browser is known.
-        folder: where the visitor's files lie.
+        folder: where the session's files lie.
         model: the model chosen.
         photos: of the object, in order.
         targets: pictures, in order.
@@ -147,14 +147,14 @@ class Visitor:
         absent: what becomes of pictures that the object may be missing from.
         progress: of the run.
         stop: set when the run should end after the current picture.
-        sessions: open pages of this visitor.
+        pages: open pages of this visitor, by the names that Gradio gives them.
         away: whether the last page closed and none was opened since; the run waits meanwhile.
         left: clock when the last page closed.
         seen: clock of the last sign of life.
         version: counts changes, for pages that follow.
         reference: computed from the marks, with the fingerprint of its model.
         followers: of each open page the one event that follows the run.
-        gone: whether the visitor was removed; nothing may be written any more.
+        gone: whether the session was removed; nothing may be written any more.
         client: from where the visitor came, for limits.
         stored: bytes of the uploads that are kept or arrive.
         arriving: uploads under way.
@@ -174,7 +174,7 @@ class Visitor:
     absent: Absent = "keep"
     progress: Progress = field(default_factory=Progress)
     stop: threading.Event = field(default_factory=threading.Event)
-    sessions: set[str] = field(default_factory=set)
+    pages: set[str] = field(default_factory=set)
     away: bool = False
     left: float = field(default_factory=time.monotonic)
     seen: float = field(default_factory=time.monotonic)

@@ -1,4 +1,4 @@
-"""What a running page has: its settings, its visitors, its device and its models."""
+"""What a running page has: its settings, its sessions, its device and its models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .settings import Settings
 
 
 @dataclass(frozen=True)
-class Desk:
+class PageState:
     """The parts of one running page.
 
     Attributes:
@@ -45,7 +45,7 @@ class Desk:
         self.registry.close()
 
 
-def open_desk(settings: Settings) -> Desk:
+def open_state(settings: Settings) -> PageState:
     """Makes the parts in a new folder of their own, and starts to load the model."""
     remove_leftovers()
     root = Path(tempfile.mkdtemp(prefix=PREFIX))
@@ -59,6 +59,6 @@ def open_desk(settings: Settings) -> Desk:
     registry = Registry(
         root, models.preselected, keep=settings.keep, grace=settings.grace, quota=quota
     )
-    desk = Desk(settings, registry, Device(settings.queue, settings.client_queue), models)
-    desk.device.submit(models.warm_up)
-    return desk
+    state = PageState(settings, registry, Device(settings.queue, settings.client_queue), models)
+    state.device.submit(models.warm_up)
+    return state

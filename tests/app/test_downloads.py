@@ -17,112 +17,112 @@ from app.bundle import Named, reported, results_of, single, stems_of, zip_stream
 from app.edits import apply, edit_of
 from app.exports import export_of, wanted_of
 from app.results import write_results
+from app.session import Progress, Target
 from app.views import command_line, progress_view
-from app.visitor import Progress, Target
 from icm import InputError
 from tests.app.fakes import FakeMatting
 from tests.app.pictures import disc, encoded
 
 
 @pytest.fixture
-def finished(visitor):
-    """A visitor with finished pictures of awkward names; and their mattes."""
+def finished(session):
+    """A session with finished pictures of awkward names; and their mattes."""
     mattes = []
     for number, name in enumerate(["a/x.png", "b/x.png", "b/x.jpg", "b/x.png"]):
-        key, folder = visitor.new_folder("t")
+        key, folder = session.new_folder("t")
         path = folder / "picture"
         path.write_bytes(encoded(disc(colour=(200, 100 + 20 * number, 60))))
         matte = FakeMatting()(path, None)
         write_results(matte, folder)
         mattes.append(matte)
         target = Target(key, PurePath(name), path, matte.picture.size, "done", results=folder)
-        visitor.targets.append(target)
-    return visitor, mattes
+        session.targets.append(target)
+    return session, mattes
 
 
-def _zipped(visitor) -> zipfile.ZipFile:
-    stream = zip_stream(results_of(visitor), wanted_of(visitor), reported(visitor))
+def _zipped(session) -> zipfile.ZipFile:
+    stream = zip_stream(results_of(session), wanted_of(session), reported(session))
     return zipfile.ZipFile(io.BytesIO(b"".join(stream)))
 
 
-def _chosen(visitor, **choices) -> None:
-    visitor.export = export_of(json.dumps(choices).encode())
+def _chosen(session, **choices) -> None:
+    session.export = export_of(json.dumps(choices).encode())
 
 
-def _composite(visitor) -> np.ndarray:
-    content, _, _ = single(visitor, visitor.targets[0].key, "composite")
+def _composite(session) -> np.ndarray:
+    content, _, _ = single(session, session.targets[0].key, "composite")
     return np.asarray(Image.open(io.BytesIO(content)), int)
 
 
 def test_composites_are_those_of_the_matte(finished) -> None:
-    visitor, mattes = finished
-    visitor.background = "#ff8000"
+    session, mattes = finished
+    session.background = "#ff8000"
     expected = np.asarray(mattes[0].over((255, 128, 0)), int)
-    assert np.abs(_composite(visitor) - expected).max() <= 1
+    assert np.abs(_composite(session) - expected).max() <= 1
 
 
 def test_a_picture_as_background(finished, tmp_path) -> None:
-    visitor, mattes = finished
+    session, mattes = finished
     path = tmp_path / "sea.png"
     path.write_bytes(encoded(disc(50, 300, colour=(0, 200, 255))))
-    visitor.background = "picture"
+    session.background = "picture"
     with pytest.raises(InputError, match="choose a background"):
-        _composite(visitor)
-    visitor.background_path = path
-    assert np.abs(_composite(visitor) - np.asarray(mattes[0].over(path), int)).max() <= 1
+        _composite(session)
+    session.background_path = path
+    assert np.abs(_composite(session) - np.asarray(mattes[0].over(path), int)).max() <= 1
 
 
 @pytest.mark.parametrize("colour", ["#12", "#gggggg", "#" + "0" * 400])
 def test_a_wrong_colour_is_refused(finished, colour) -> None:
-    visitor, _ = finished
-    visitor.background = colour
+    session, _ = finished
+    session.background = colour
     with pytest.raises(InputError):
-        wanted_of(visitor)
+        wanted_of(session)
 
 
 def test_the_zip_holds_the_files_that_were_chosen(finished) -> None:
-    visitor, _ = finished
-    _chosen(visitor, kinds=["cutout"], format="webp", canvas=[90, 70], margin=5)
-    archive = _zipped(visitor)
+    session, _ = finished
+    _chosen(session, kinds=["cutout"], format="webp", canvas=[90, 70], margin=5)
+    archive = _zipped(session)
     assert archive.namelist()[0] == "a/x.cutout.webp" and len(archive.namelist()) == 4 + 2
     with Image.open(archive.open("a/x.cutout.webp")) as image:
         assert (image.format, image.size, image.mode) == ("WEBP", (90, 70), "RGBA")
 
 
 def test_a_jpeg_has_a_background_even_where_none_was_chosen(finished) -> None:
-    visitor, _ = finished
-    _chosen(visitor, kinds=["composite"], format="jpeg")
-    with Image.open(_zipped(visitor).open("a/x.composite.jpg")) as image:
+    session, _ = finished
+    _chosen(session, kinds=["composite"], format="jpeg")
+    with Image.open(_zipped(session).open("a/x.composite.jpg")) as image:
         assert (image.format, image.getpixel((0, 0))) == ("JPEG", (255, 255, 255))
     with pytest.raises(InputError, match="a JPEG has no transparency"):
-        _chosen(visitor, kinds=["cutout"], format="jpeg")
+        _chosen(session, kinds=["cutout"], format="jpeg")
 
 
 def test_sixteen_bits_are_those_that_the_run_has_found(finished) -> None:
-    visitor, _ = finished
-    key = visitor.targets[0].key
-    apply(visitor, key, edit_of({"adjustment": {"feather": 9}}))
-    _chosen(visitor, kinds=["alpha"], bits=16)
-    content, _, _ = single(visitor, key, "alpha")
+    session, _ = finished
+    key = session.targets[0].key
+    apply(session, key, edit_of({"adjustment": {"feather": 9}}))
+    _chosen(session, kinds=["alpha"], bits=16)
+    content, _, _ = single(session, key, "alpha")
     alpha = np.asarray(Image.open(io.BytesIO(content)), int)
-    eight = np.asarray(Image.open(visitor.targets[0].path.parent / "full.alpha.png"), int)
+    eight = np.asarray(Image.open(session.targets[0].path.parent / "full.alpha.png"), int)
     assert np.abs(alpha / 257 - eight).max() <= 0.51
     assert (alpha % 257 != 0).any()  # finer than 8 bits
 
 
-def test_the_command_line_makes_the_same_files(visitor) -> None:
-    _chosen(visitor, kinds=["composite"], format="jpeg", quality=80, canvas=[90, 70], margin=5)
-    assert "--save composite --background '#ffffff' --format jpeg" in command_line(visitor)
-    assert "--quality 80 --margin 5 --canvas=90x70" in command_line(visitor)
-    _chosen(visitor, kinds=["alpha", "cutout", "composite"], trim=True, bits=16)
-    assert command_line(visitor).endswith("object.icmref --bits 16 --trim -o my_mattes")
+def test_the_command_line_makes_the_same_files(session) -> None:
+    _chosen(session, kinds=["composite"], format="jpeg", quality=80, canvas=[90, 70], margin=5)
+    assert "--save composite --background '#ffffff' --format jpeg" in command_line(session)
+    assert "--quality 80 --margin 5 --canvas=90x70" in command_line(session)
+    _chosen(session, kinds=["alpha", "cutout", "composite"], trim=True, bits=16)
+    assert command_line(session).endswith("object.icmref --bits 16 --trim -o my_mattes")
 
 
 def test_no_file_at_all_is_said(finished) -> None:
-    visitor, _ = finished
-    _chosen(visitor, kinds=["composite"])
+    session, _ = finished
+    _chosen(session, kinds=["composite"])
     with pytest.raises(InputError, match="no background was chosen"):
-        wanted_of(visitor)
+        wanted_of(session)
 
 
 @pytest.mark.parametrize("content", [b"x", b"[]", b'{"margin": -4}', b'{"kinds": ["guidance"]}'])
@@ -132,8 +132,8 @@ def test_an_export_that_is_none_is_refused(content) -> None:
 
 
 def test_the_zip_keeps_folders_and_nothing_collides(finished) -> None:
-    visitor, mattes = finished
-    archive = _zipped(visitor)
+    session, mattes = finished
+    archive = _zipped(session)
     assert archive.testzip() is None
     stems = ["a/x", "b/x.png", "b/x.jpg", "b/x.png-2"]
     names = [f"{stem}.{kind}.png" for stem in stems for kind in ("alpha", "cutout")]
@@ -146,36 +146,36 @@ def test_the_zip_keeps_folders_and_nothing_collides(finished) -> None:
 
 
 def test_a_result_that_goes_while_the_zip_is_sent_is_left_out(finished, tmp_path) -> None:
-    visitor, _ = finished
+    session, _ = finished
     gone = Named("t", PurePath("gone"), tmp_path / "gone")
-    stream = zip_stream([*results_of(visitor)[:1], gone], wanted_of(visitor), {})
+    stream = zip_stream([*results_of(session)[:1], gone], wanted_of(session), {})
     archive = zipfile.ZipFile(io.BytesIO(b"".join(stream)))
     assert len(archive.namelist()) == 2 + 2
 
 
 def test_a_result_that_cannot_be_read_is_named_without_the_servers_folders(finished) -> None:
-    visitor, _ = finished
-    _chosen(visitor, kinds=["cutout"], format="webp")
-    for path in visitor.targets[0].path.parent.glob("*"):
+    session, _ = finished
+    _chosen(session, kinds=["cutout"], format="webp")
+    for path in session.targets[0].path.parent.glob("*"):
         path.unlink()
-    archive = _zipped(visitor)
+    archive = _zipped(session)
     rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
     assert rows[1][0] == "a/x.png" and rows[1][3].startswith("not in the zip: ")
-    assert str(visitor.folder) not in archive.read("report.csv").decode()
-    assert str(visitor.folder) not in archive.read("report.html").decode()
+    assert str(session.folder) not in archive.read("report.csv").decode()
+    assert str(session.folder) not in archive.read("report.html").decode()
 
 
 def test_a_picture_that_the_format_cannot_hold_is_named_in_the_reports(finished) -> None:
     """A WebP has at most 16 383 pixels a side: the zip lacked the picture, and nothing said so."""
-    visitor, _ = finished
-    key, folder = visitor.new_folder("t")
+    session, _ = finished
+    key, folder = session.new_folder("t")
     long = np.zeros((6, 16400, 3), np.uint8)
     long[:, 4000:9000] = 200
     path = folder / "picture"
     path.write_bytes(encoded(long))
     matte = FakeMatting()(path, None)
     write_results(matte, folder)
-    visitor.targets.append(
+    session.targets.append(
         Target(
             key,
             PurePath("long.png"),
@@ -186,8 +186,8 @@ def test_a_picture_that_the_format_cannot_hold_is_named_in_the_reports(finished)
             results=folder,
         )
     )
-    _chosen(visitor, kinds=["alpha", "cutout"], format="webp")
-    archive = _zipped(visitor)
+    _chosen(session, kinds=["alpha", "cutout"], format="webp")
+    archive = _zipped(session)
     assert not [name for name in archive.namelist() if name.startswith("long")]
     rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
     reason = "not in the zip: a WEBP has at most 16383 pixels a side: choose PNG"
@@ -198,10 +198,10 @@ def test_a_picture_that_the_format_cannot_hold_is_named_in_the_reports(finished)
 
 
 def test_a_composite_is_written_only_on_a_background_that_was_chosen(finished) -> None:
-    visitor, mattes = finished
+    session, mattes = finished
     for background, count in (("checker", 0), ("#ff8000", 4)):
-        visitor.background = background
-        archive = _zipped(visitor)
+        session.background = background
+        archive = _zipped(session)
         composites = [name for name in archive.namelist() if ".composite." in name]
         assert len(composites) == count
     found = np.asarray(Image.open(archive.open(composites[0])), int)
@@ -209,25 +209,25 @@ def test_a_composite_is_written_only_on_a_background_that_was_chosen(finished) -
 
 
 def test_a_picture_that_nothing_is_cut_out_of_is_listed_and_not_exported_blank(finished) -> None:
-    visitor, mattes = finished
-    target = visitor.targets[0]
+    session, mattes = finished
+    target = session.targets[0]
     write_results(replace(mattes[0], alpha=np.zeros_like(mattes[0].alpha)), target.path.parent)
     target.state = "absent"
-    archive = _zipped(visitor)
+    archive = _zipped(session)
     assert not [name for name in archive.namelist() if name.startswith("a/x")]
     rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
     assert rows[1][0] == "a/x.png" and "no files" in rows[1][3]
 
 
 def test_the_zip_says_which_pictures_may_lack_the_object(finished) -> None:
-    visitor, _ = finished
-    first, second, third, fourth = visitor.targets
+    session, _ = finished
+    first, second, third, fourth = session.targets
     first.confidence = third.confidence = 0.9
     second.state, second.confidence = "absent", 0.2
     third.state, third.reason, third.results = "failed", "it is no picture", None
     fourth.state, fourth.confidence, fourth.results = "absent", 0.1, None
     fourth.reason = "Skipped, as you chose."
-    archive = _zipped(visitor)
+    archive = _zipped(session)
     rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
     assert rows[0] == ["picture", "object", "how likely the object is in the picture", "note"]
     assert rows[1:] == [
@@ -243,25 +243,25 @@ def test_the_zip_says_which_pictures_may_lack_the_object(finished) -> None:
 
 
 def test_the_zip_comes_in_pieces(finished) -> None:
-    visitor, _ = finished
-    pieces = [p for p in zip_stream(results_of(visitor), wanted_of(visitor), {}) if p]
+    session, _ = finished
+    pieces = [p for p in zip_stream(results_of(session), wanted_of(session), {}) if p]
     assert len(pieces) > 8
     assert max(map(len, pieces)) < sum(map(len, pieces)) / 4
 
 
 def test_a_single_download_has_the_name_of_the_zip(finished) -> None:
-    visitor, mattes = finished
-    content, name, _ = single(visitor, visitor.targets[2].key, "alpha")
+    session, mattes = finished
+    content, name, _ = single(session, session.targets[2].key, "alpha")
     assert name == "x.jpg.alpha.png"
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), mattes[2].alpha * 255)
-    for key, kind in (("t0", "alpha"), (visitor.targets[0].key, "../full")):
+    for key, kind in (("t0", "alpha"), (session.targets[0].key, "../full")):
         with pytest.raises(InputError):
-            single(visitor, key, kind)
+            single(session, key, kind)
 
 
-def test_nothing_finished_is_said(visitor) -> None:
+def test_nothing_finished_is_said(session) -> None:
     with pytest.raises(InputError, match="nothing is finished"):
-        results_of(visitor)
+        results_of(session)
 
 
 def test_stems_keep_the_top_folder() -> None:
@@ -269,11 +269,11 @@ def test_stems_keep_the_top_folder() -> None:
     assert stems_of(names) == [PurePath("trip/a"), PurePath("trip/b")]
 
 
-def test_the_command_line_quotes_what_a_visitor_wrote(visitor) -> None:
-    visitor.background = "#ffffff"
-    visitor.model = "sd21"
-    visitor.absent = "skip"
-    command = command_line(visitor)
+def test_the_command_line_quotes_what_a_visitor_wrote(session) -> None:
+    session.background = "#ffffff"
+    session.model = "sd21"
+    session.absent = "skip"
+    command = command_line(session)
     assert command.startswith(
         "icm batch my_pictures --reference object.icmref --model sd21 --absent skip"
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from icm.engine.gate import Gate
 from icm.engine.line import Item, Line, Rotation, State
 from icm.engine.stages import Final, Job, Loaded, Outcome, Predicted, Stages
 from icm.engine.threads import Threads
+from icm.engine.unwritten import Unwritten
 from icm.errors import DeviceError
 
 Result = TypeVar("Result")
@@ -53,7 +53,7 @@ class Engine:
         self._bound = bound
         self._gate = Gate(bound, self._changed)
         self._rotation = Rotation()
-        self._unwritten: deque[tuple[Line, Item]] = deque()
+        self._unwritten = Unwritten()
         self._readers, self._writers = readers, writers  # that are idle
         self._computing: list[Line] = []  # whose passes are at work
         self._at_work = 0
@@ -112,7 +112,7 @@ class Engine:
         source, more = iter(jobs), True
         try:
             while True:
-                while (item := self._taken(line, ordered=ordered)) is not None:
+                while (item := self._ended_item(line, ordered=ordered)) is not None:
                     if item.error is not None:
                         raise item.error
                     yield item.value
@@ -193,20 +193,13 @@ class Engine:
             line.add(item)
 
     def _has_room(self, line: Line, ahead: int) -> bool:
-        """Whether one more may be read ahead; passes that grow need more of them."""
+        """Whether one more may be read ahead."""
         with self._changed:
-            most = max(ahead, 2 * line.stages.most(), line.stages.parallel + 1)
-            line.skip()
-            held = sum(item.size for item in line.items if item.state is State.ENDED)
-            full = line.stages.keeps and held >= self._bound
-            return len(line.uncomputed) < most and len(line.items) <= 2 * most and not full
+            return line.has_room(ahead, self._bound)
 
-    def _taken(self, line: Line, *, ordered: bool) -> Item | None:
+    def _ended_item(self, line: Line, *, ordered: bool) -> Item | None:
         with self._changed:
-            item = line.ended(ordered=ordered)
-            if item is not None:
-                line.items.remove(item)
-            return item
+            return line.taken(ordered=ordered)
 
     def _wait(self, line: Line, *, ordered: bool, more: bool) -> bool:
         """Waits a little for something to happen; false where nothing can any more."""
@@ -233,16 +226,8 @@ class Engine:
         self._drop_unwritten(lambda each: each is line)
 
     def _drop_unwritten(self, unwanted: Callable[[Line], bool]) -> None:
-        kept: deque[tuple[Line, Item]] = deque()
-        for line, item in self._unwritten:
-            finished = item.kept or item.number <= line.written  # so that there are no gaps
-            if unwanted(line) and (self._closed or not finished):
-                first = item.number if line.cut is None else line.cut
-                line.cut = min(first, item.number)
-                self._dropped(item)
-            else:
-                kept.append((line, item))
-        self._unwritten = kept
+        for item in self._unwritten.dropped(unwanted, also_finished=self._closed):
+            self._dropped(item)
 
     def _dropped(self, item: Item) -> None:
         self._gate.leave(item.weight)
@@ -275,14 +260,14 @@ class Engine:
         for line in self._rotation:
             if line.pause() and (freed := line.put_back()):
                 self._gate.leave(freed)
-        while self._readers and (found := self._next_unread()) is not None:
+        while self._readers and (found := self._rotation.next_unread()) is not None:
             line, item = found
             ticket = self._gate.ticket()
             if self._begun(self._reading, self._read, line, [item], item, ticket):
                 self._readers -= 1
             else:
                 self._gate.give_back(ticket)
-        while (chosen := self._next_group()) is not None:
+        while (chosen := self._rotation.next_group(self._computing)) is not None:
             line, group = chosen
             threads = self._device if line.alone else self._side_by_side
             if self._begun(threads, self._compute, line, group, group):
@@ -290,8 +275,7 @@ class Engine:
                 if not line.alone:
                     self._rotation.served(line)  # at once: the next one begins beside it
         while self._writers and self._unwritten:
-            line, item = self._unwritten.popleft()
-            item.state = State.WRITING
+            line, item = self._unwritten.next()
             if self._begun(self._writing, self._write, line, [item], item):
                 self._writers -= 1
                 line.written = max(line.written, item.number)
@@ -316,35 +300,6 @@ class Engine:
             return False
         self._at_work += 1
         return True
-
-    def _next_unread(self) -> tuple[Line, Item] | None:
-        """Of the callers who may go first, the one with the least read ahead."""
-        lines = [line for line in self._rotation if line.unread and line.goes_on]
-        if not lines:
-            return None
-        line = min(
-            lines, key=lambda each: (-each.priority, len(each.uncomputed) - len(each.unread))
-        )
-        item = line.unread.popleft()
-        item.state = State.READING
-        return line, item
-
-    def _next_group(self) -> tuple[Line, list[Item]] | None:
-        """The items whose turn it is; none while they have to wait for passes at work."""
-        for line in sorted(self._rotation, key=lambda each: -each.priority):
-            if not line.goes_on or not line.ready:
-                continue
-            if len(self._computing) >= self._most_passes(line):
-                return None  # nor may others go before it: it might wait for ever
-            if group := line.group():
-                for item in group:
-                    item.state = State.COMPUTING
-                return line, group
-        return None
-
-    def _most_passes(self, line: Line) -> int:
-        """How many may be at work at once, with one of this line."""
-        return min(each.stages.parallel for each in (*self._computing, line))
 
     def _read(self, line: Line, item: Item, ticket: int) -> None:
         """Reads an item, and holds it back until there is room and all before it are in."""
@@ -396,9 +351,8 @@ class Engine:
                 elif self._closed or (line.cut is not None and item.number > line.cut):
                     self._dropped(item)  # what was finished before the stop has no gaps
                 else:
-                    item.state, item.value = State.COMPUTED, result
-                    item.kept = line.stop()
-                    self._unwritten.append((line, item))
+                    item.value = result
+                    self._unwritten.add(line, item)
             self._changed.notify_all()
 
     def _write(self, line: Line, item: Item) -> None:

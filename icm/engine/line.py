@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -165,6 +165,26 @@ class Line:
             group.append(self.uncomputed.popleft())
         return group
 
+    def has_room(self, ahead: int, bound: int) -> bool:
+        """Whether one more may be read ahead; passes that grow need more of them.
+
+        Args:
+            ahead: items that may be read before the device takes them.
+            bound: of the sizes of outcomes that the caller has not had.
+        """
+        self.skip()
+        most = max(ahead, 2 * self.stages.most(), self.stages.parallel + 1)
+        held = sum(item.size for item in self.items if item.state is State.ENDED)
+        full = self.stages.keeps and held >= bound
+        return len(self.uncomputed) < most and len(self.items) <= 2 * most and not full
+
+    def taken(self, *, ordered: bool) -> Item | None:
+        """An item that has ended, which the caller has from now on."""
+        item = self.ended(ordered=ordered)
+        if item is not None:
+            self.items.remove(item)
+        return item
+
     def ended(self, *, ordered: bool) -> Item | None:
         """An item that has ended; the foremost alone where order matters."""
         while self.items and self.items[0].state is State.DROPPED:
@@ -211,6 +231,35 @@ class Rotation:
                 return before + sum(each.goes_on for each in ahead)
             before += any(each.goes_on for each in lines)
         return 0
+
+    def next_unread(self) -> tuple[Line, Item] | None:
+        """What is read next: of those who may go first, the one with the least read ahead."""
+        lines = [line for line in self if line.unread and line.goes_on]
+        if not lines:
+            return None
+        line = min(
+            lines, key=lambda each: (-each.priority, len(each.uncomputed) - len(each.unread))
+        )
+        item = line.unread.popleft()
+        item.state = State.READING
+        return line, item
+
+    def next_group(self, computing: Sequence[Line]) -> tuple[Line, list[Item]] | None:
+        """The items whose turn it is at the device; none while they have to wait for others.
+
+        Args:
+            computing: the lines whose passes are at work.
+        """
+        for line in sorted(self, key=lambda each: -each.priority):
+            if not line.goes_on or not line.ready:
+                continue
+            if len(computing) >= min(each.stages.parallel for each in (*computing, line)):
+                return None  # nor may others go before it: it might wait for ever
+            if group := line.group():
+                for item in group:
+                    item.state = State.COMPUTING
+                return line, group
+        return None
 
     def __iter__(self) -> Iterator[Line]:
         """All lines, in the order of their turns."""

@@ -60,8 +60,9 @@ def _use_as_reference(desk: Desk, visitor: Visitor, client: str, key: str) -> st
         try:
             shutil.copy(target.path, photo)
             shutil.copy(target.path.parent / "full.alpha.png", mask)
-            uploads.add_photo(same, photo, name, desk.settings)
-            uploads.set_mask(same, same.chosen_photo, mask, desk.settings)
+            added = uploads.add_photo(same, photo, name, desk.settings)
+            uploads.set_mask(same, added, mask, desk.settings)
+            target.reference = added
         finally:
             photo.unlink(missing_ok=True)
             mask.unlink(missing_ok=True)

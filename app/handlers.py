@@ -18,7 +18,7 @@ from . import removal, runs, uploads
 from .clients import client_of
 from .desk import Desk
 from .examples import MASK, PHOTO, TARGETS, example
-from .judgement import overrule
+from .judgement import is_settled, overrule
 from .models import Choice
 from .results import colour_of
 from .views import command_line, easel_view, tray_view, viewer_view
@@ -145,10 +145,17 @@ class Handlers:
 
     @refusing
     def again(self, token: str, absent: str, request: gr.Request) -> Values:
-        """Mattes every picture anew, for instance with better marks."""
+        """Mattes every picture anew that was not corrected, for instance with better marks."""
         visitor = self._visitor(token, request)
         _choose_absent(visitor, absent)
-        self._run(visitor, [target.key for target in visitor.targets])
+        with visitor.lock:
+            keys = [each.key for each in visitor.targets if not is_settled(visitor, each)]
+        if visitor.targets and not keys:
+            raise InputError(
+                "every picture was corrected or used as a reference, and stays as it is: cut one "
+                "out again by itself"
+            )
+        self._run(visitor, keys)
         return self._screen(visitor)
 
     @refusing

@@ -8,7 +8,7 @@ from typing import Any
 
 from .edits import current
 from .exports import choices, command_words
-from .judgement import basis_of, shown_state
+from .judgement import basis_of, is_settled, shown_state
 from .results import KINDS, LOOKS
 from .visitor import Photo, Progress, Target, Visitor
 
@@ -31,7 +31,7 @@ def tray_view(visitor: Visitor) -> View:
     """Pictures in the order of their upload with their states, and how the run goes."""
     with visitor.lock:
         basis = basis_of(visitor)
-        used = {target.source for target in visitor.targets}
+        used = {key for target in visitor.targets for key in (target.source, target.reference)}
         return {
             "version": visitor.version,
             "targets": [_target_view(visitor, target, basis) for target in visitor.targets],
@@ -183,7 +183,7 @@ def _target_view(visitor: Visitor, target: Target, basis: str) -> View:
     return {
         "key": target.key,
         "name": target.name.as_posix(),
-        "state": shown_state(target, basis),
+        "state": shown_state(target, basis, settled=is_settled(visitor, target)),
         "reason": target.reason or (target.doubt and f"Check it: {target.doubt}."),
         "ready": ready,
         "thumbnail": _url(visitor, target.key, "thumbnail.webp"),
@@ -195,13 +195,15 @@ def _result_view(visitor: Visitor, target: Target) -> View:
     def look(name: str) -> str:
         return f"{_url(visitor, target.key, name)}?v={target.version}"
 
+    settled = is_settled(visitor, target)
     return {
         "key": target.key,
         "name": target.name.as_posix(),
         "height": target.size[0],
         "width": target.size[1],
         "version": target.version,
-        "state": shown_state(target, basis_of(visitor)),
+        "state": shown_state(target, basis_of(visitor), settled=settled),
+        "settled": settled,
         "present": target.state != "absent",
         "overruled": target.overruled,
         "doubt": target.doubt,

@@ -89,6 +89,7 @@ def apply(session: Session, key: str, edit: Edit) -> int:
             note_empty(matte, folder)
             (folder / EDIT).write_text(json.dumps(edit.as_json()), encoding="utf-8")
             target.doubt = "" if edit.strokes else target.doubt  # somebody has looked at it
+            target.corrected = bool(edit.strokes)
             target.version += 1
             session.changed()
             return target.version

@@ -17,7 +17,7 @@ from icm import IcmError, InputError
 from . import removal, runs, uploads
 from .clients import client_of
 from .examples import MASK, PHOTO, TARGETS, example
-from .judgement import overrule
+from .judgement import is_settled, overrule
 from .models import Choice
 from .page_state import PageState
 from .results import colour_of
@@ -147,10 +147,17 @@ class Handlers:
 
     @refusing
     def again(self, token: str, absent: str, request: gr.Request) -> Values:
-        """Mattes every picture anew, for instance with better marks."""
+        """Mattes every picture anew that was not corrected, for instance with better marks."""
         session = self._session(token, request)
         _choose_absent(session, absent)
-        self._run(session, [target.key for target in session.targets])
+        with session.lock:
+            keys = [each.key for each in session.targets if not is_settled(session, each)]
+        if session.targets and not keys:
+            raise InputError(
+                "every picture was corrected or used as a reference, and stays as it is: cut one "
+                "out again by itself"
+            )
+        self._run(session, keys)
         return self._screen(session)
 
     @refusing

@@ -56,6 +56,7 @@ def judge(target: Target, matte: Matte, basis: str) -> None:
     target.doubt = doubt_of(matte)
     target.basis = basis
     target.withheld = not matte.present and not matte.alpha.any()
+    target.corrected, target.reference = False, ""
     target.reason = "Skipped, as you chose." if matte.skipped else ""
     target.state = "done" if matte.present or target.overruled else "absent"
     target.version += 1
@@ -76,14 +77,26 @@ def overrule(session: Session, key: str) -> bool:
         return target.withheld
 
 
-def shown_state(target: Target, basis: str) -> ShownState:
+def is_settled(session: Session, target: Target) -> bool:
+    """Whether its result is the visitor's own work: corrected by strokes, or used as a reference.
+
+    Such a result is not made anew together with the others.
+    """
+    with session.lock:
+        if target.state not in ("done", "absent"):
+            return False
+        return target.corrected or any(photo.key == target.reference for photo in session.photos)
+
+
+def shown_state(target: Target, basis: str, *, settled: bool = False) -> ShownState:
     """The state that the page shows.
 
     Args:
         target: a picture.
         basis: of the session, now.
+        settled: as of `is_settled`; such a result is never outdated.
     """
-    if target.state in ("done", "absent") and target.basis != basis:
+    if target.state in ("done", "absent") and target.basis != basis and not settled:
         return "outdated"
     if target.state == "absent" and target.results is None:
         return "skipped"

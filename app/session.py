@@ -75,7 +75,9 @@ class Target:
         doubt: why its result should be checked; empty where nothing speaks for that.
         overruled: whether the visitor said that the object is there.
         withheld: whether its matte was left empty or out, since the object may be missing.
+        corrected: whether strokes of the visitor are on its result.
         source: key of the photo of the object that it is a copy of, if it is one.
+        reference: key of the photo of the object that was made of its result, if one was.
         order: when it was chosen in the browser; infinite for one that belongs where it is.
     """
 
@@ -93,7 +95,9 @@ class Target:
     doubt: str = ""
     overruled: bool = False
     withheld: bool = False
+    corrected: bool = False
     source: str = ""
+    reference: str = ""
     order: float = math.inf
 
 

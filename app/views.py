@@ -8,7 +8,7 @@ from typing import Any
 
 from .edits import current
 from .exports import choices, command_words
-from .judgement import basis_of, shown_state
+from .judgement import basis_of, is_settled, shown_state
 from .results import KINDS, LOOKS
 from .session import Photo, Progress, Session, Target
 
@@ -31,7 +31,7 @@ def tray_view(session: Session) -> View:
     """Pictures in the order of their upload with their states, and how the run goes."""
     with session.lock:
         basis = basis_of(session)
-        used = {target.source for target in session.targets}
+        used = {key for target in session.targets for key in (target.source, target.reference)}
         return {
             "version": session.version,
             "targets": [_target_view(session, target, basis) for target in session.targets],
@@ -183,7 +183,7 @@ def _target_view(session: Session, target: Target, basis: str) -> View:
     return {
         "key": target.key,
         "name": target.name.as_posix(),
-        "state": shown_state(target, basis),
+        "state": shown_state(target, basis, settled=is_settled(session, target)),
         "reason": target.reason or (target.doubt and f"Check it: {target.doubt}."),
         "ready": ready,
         "thumbnail": _url(session, target.key, "thumbnail.webp"),
@@ -195,13 +195,15 @@ def _result_view(session: Session, target: Target) -> View:
     def look(name: str) -> str:
         return f"{_url(session, target.key, name)}?v={target.version}"
 
+    settled = is_settled(session, target)
     return {
         "key": target.key,
         "name": target.name.as_posix(),
         "height": target.size[0],
         "width": target.size[1],
         "version": target.version,
-        "state": shown_state(target, basis_of(session)),
+        "state": shown_state(target, basis_of(session), settled=settled),
+        "settled": settled,
         "present": target.state != "absent",
         "overruled": target.overruled,
         "doubt": target.doubt,

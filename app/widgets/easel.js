@@ -4,7 +4,7 @@
 icm.widgets.easel = (element, act) => {
   const { h, send, picker, droppable, kept } = icm;
   const { NONE, added, some, boxed, grow } = icm.clicks;
-  const UNDOS = 20, SAVE_AFTER = 200, POINTS = ["point", "exclude"];
+  const UNDOS = 20, LEFT_UNDOS = 5, SAVE_AFTER = 200, POINTS = ["point", "exclude"];
   let view = { photos: [], chosen: "", ignored: [] };
   let photo = null;        // on the easel
   let tool = "point", size = 36;
@@ -12,8 +12,9 @@ icm.widgets.easel = (element, act) => {
   let pen = null;          // [x, y] of the keyboard's pen, canvas pixels
   let down = false;        // whether that pen paints
   let clicks = NONE, base = null; // what was clicked, and the mask before that
-  let asked = 0;           // counts the questions what clicks grow to
+  let asked = 0, unanswered = 0; // counts the questions what clicks grow to; the one without an answer yet
   let history = [];        // {copy, clicks, base}
+  const left = {};         // clicks, base and history of the other photos, by photo
   const known = {};         // version of the mask on the canvas, by photo
   let timer = 0, saving = Promise.resolve();
 
@@ -109,8 +110,10 @@ icm.widgets.easel = (element, act) => {
     const chosen = view.photos.find((each) => each.key === view.chosen) ?? null;
     const other = chosen?.key !== photo?.key;
     const fresh = chosen && known[chosen.key] !== chosen.version;
+    if (photo && other) leave();
     photo = chosen;
-    if (photo && (other || fresh)) open(other);
+    for (const key of Object.keys(left)) if (!view.photos.some((each) => each.key === key)) delete left[key];
+    if (photo && (other || fresh)) open(other, fresh);
     example.hidden = !view.example;
   }
 
@@ -127,12 +130,17 @@ icm.widgets.easel = (element, act) => {
         "×"));
   }
 
-  async function open(other) {
+  function leave() {
+    const growing = asked === unanswered;
+    left[photo.key] = { clicks, base, growing, history: history.slice(-LEFT_UNDOS) };
+  }
+  async function open(other, fresh) {
     const { key, url, version, mask: source, saved } = photo;
-    if (other) { history = []; pen = null; down = false; }
-    clicks = NONE;
-    base = null;
-    asked++;
+    const before = other ? left[key] : null;
+    if (other) { history = before?.history ?? []; pen = null; down = false; }
+    delete left[key];
+    settle();
+    if (before && !fresh) ({ clicks, base } = before);
     known[key] = version;
     ink.open(photo.width, photo.height);
     picture.src = url;
@@ -150,6 +158,7 @@ icm.widgets.easel = (element, act) => {
     }
     draw(true);
     describe();
+    if (before?.growing && !fresh) clicked(clicks);
   }
 
   function draw(outlined) {
@@ -166,14 +175,16 @@ icm.widgets.easel = (element, act) => {
     const share = 100 * ink.share();
     photo.marked = share > 0;
     const much = share < 1 ? "under 1" : Math.round(share);
-    const advice = some(clicks) ? CORRECT : "Roughly right is enough; keep off the background.";
+    const advice = some(clicks) ? CORRECT : COVER;
     status.textContent = share > 0 ? `Marked: ${much} % of the photo. ${advice}` : HINTS[tool];
   }
   const CORRECT = "Click what is missing, and “Not this” what is too much; or use brush and eraser.";
+  const COVER = "Only what is marked counts: cover the whole object, and keep off the background.";
+  const ERASE = "“Not this” corrects clicks and boxes. This mark has none: use the eraser on what is too much.";
   const HINTS = {
     point: "Click the object, or drag a box around it.",
     exclude: "First click the object, or drag a box around it.",
-    brush: "Paint over the object you want, or draw around it with the lasso.",
+    brush: "Paint over the whole object, or draw around it with the lasso.",
     lasso: "Draw around the object.", eraser: "Nothing is marked yet: paint over the object first.",
   };
 
@@ -194,23 +205,28 @@ icm.widgets.easel = (element, act) => {
     ink.restore(last.copy);
     ({ clicks, base } = last);
   }
-  function paint(from, to) {
-    clicks = NONE; // what is painted stays, whatever is clicked next
+  function settle() { // what is marked stays, whatever is clicked next
+    clicks = NONE;
     base = null;
+    asked++;
+  }
+  function paint(from, to) {
+    settle();
     ink.paint(from, to, size * ratio(), tool === "eraser");
   }
   // Clicks and box grow to the object they lie on; what was painted before stays marked.
   async function clicked(next) {
-    if (!some(next)) { status.textContent = HINTS.exclude; history.pop(); return; }
+    if (!some(next)) { status.textContent = ink.share() > 0 ? ERASE : HINTS.exclude; history.pop(); return; }
     base ??= ink.copy();
     clicks = next;
-    const mine = ++asked, { key } = photo;
+    const mine = unanswered = ++asked, { key } = photo;
     draw(true);
     status.textContent = "Looking for the object …";
     undoButton.disabled = false;
     try {
       const grown = await grow(key, clicks, canvas.width, canvas.height);
       if (mine !== asked || photo?.key !== key) return;
+      unanswered = 0;
       ink.restore(base);
       ink.add(grown);
       problem.textContent = "";
@@ -257,7 +273,7 @@ icm.widgets.easel = (element, act) => {
       clicked(box ? { ...NONE, box } : added(clicks, outside ? "outside" : "inside", points[0]));
       return;
     }
-    if (tool === "lasso") { clicks = NONE; base = null; ink.fill(points); }
+    if (tool === "lasso") { settle(); ink.fill(points); }
     touched();
   }
   function abandon() { // two fingers or the hand took over
@@ -327,9 +343,7 @@ icm.widgets.easel = (element, act) => {
   }
   function clear() {
     remember();
-    clicks = NONE;
-    base = null;
-    asked++;
+    settle();
     ink.clear();
     touched();
   }

@@ -59,7 +59,8 @@ icm.verdict = (act, download) => {
       use.hidden = !dimmed || active;
       again.hidden = active;
       const old = result.state === "outdated" ? " Outdated: the mark or the model has changed since." : "";
-      words.textContent = icm.judged(result) + old;
+      const own = result.settled ? " “Cut all out again” leaves it as it is; “Cut out again” drops your strokes." : "";
+      words.textContent = icm.judged(result) + old + own;
       return dimmed;
     },
   };

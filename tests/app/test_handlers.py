@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 
+from app import corrections, edits, runs
 from app.examples import PHOTO
 from app.handlers import Handlers
 from app.page_state import PageState
 from app.queue import Device
 from app.settings import Settings
-from app.uploads import add_photo, add_target
+from app.uploads import add_photo, add_target, set_mask
+from app.views import tray_view, viewer_view
 from tests.app.fakes import FakeMatting, FakeModels
-from tests.app.pictures import disc, encoded
+from tests.app.pictures import disc, disc_mask, encoded
+from tests.app.serving import until
 
 
 @pytest.fixture
@@ -53,6 +57,71 @@ def test_what_becomes_of_doubtful_pictures_is_chosen_with_the_run(handlers, sess
     with pytest.raises(gr.Error, match="'drop' is no choice: use keep, empty, skip"):
         handlers.again("", "drop", SimpleNamespace(session_hash="one"))
     assert session.absent == "keep"
+
+
+@pytest.fixture
+def corrected(handlers, session, tmp_path, monkeypatch):
+    """A session with three results: a stroke on the first, the second used as a reference."""
+    matting = FakeMatting()
+    monkeypatch.setattr(runs, "read_image", matting.read)
+
+    def put(content: bytes):
+        path = tmp_path / "in"
+        path.write_bytes(content)
+        return path
+
+    photo = add_photo(session, put(encoded(disc())), "photo.png", Settings())
+    set_mask(session, photo, put(encoded(disc_mask())), Settings())
+    for name in ("a.png", "b.png", "c.png"):
+        add_target(session, put(encoded(disc())), name, Settings())
+    request = SimpleNamespace(session_hash="one")
+    handlers.start("", "keep", request)
+    until(lambda: not session.progress.active)
+    first, second, _ = session.targets
+    stroke = {"points": [[48, 40], [50, 42]], "keep": False, "width": 12, "exact": True}
+    edits.apply(session, first.key, edits.edit_of({"strokes": [stroke]}))
+    registry = SimpleNamespace(loose=tmp_path, arriving=lambda *_: contextlib.nullcontext(session))
+    state = PageState(Settings(), registry, None, None)
+    corrections._use_as_reference(state, session, "here", second.key)
+    return session
+
+
+def test_what_a_person_has_corrected_stays_when_all_are_cut_out_again(handlers, corrected) -> None:
+    request = SimpleNamespace(session_hash="one")
+    states = [each["state"] for each in tray_view(corrected)["targets"]]
+    assert states == ["done", "done", "outdated"]
+    versions = [target.version for target in corrected.targets]
+    handlers.again("", "keep", request)
+    until(lambda: not corrected.progress.active)
+    changed = [new.version - old for new, old in zip(corrected.targets, versions, strict=True)]
+    assert changed == [0, 0, 1]
+    assert edits.current(corrected.targets[0].path.parent).strokes
+    corrected.targets.pop()
+    with pytest.raises(gr.Error, match="cut one out again by itself"):
+        handlers.again("", "keep", request)
+
+
+def test_a_corrected_picture_can_be_cut_out_again_by_itself(handlers, corrected) -> None:
+    target = corrected.targets[0]
+    corrected.chosen_target = target.key
+    assert viewer_view(corrected)["result"]["settled"]
+    event = gr.EventData(None, {"action": "retry", "key": target.key})
+    handlers.on_viewer("", event, SimpleNamespace(session_hash="one"))
+    until(lambda: not corrected.progress.active)
+    assert not edits.current(target.path.parent).strokes
+    assert not viewer_view(corrected)["result"]["settled"]
+
+
+def test_a_reference_that_was_removed_leaves_its_picture_like_the_others(
+    handlers, corrected
+) -> None:
+    corrected.photos.pop()
+    corrected.marks_changed()
+    versions = [target.version for target in corrected.targets]
+    handlers.again("", "keep", SimpleNamespace(session_hash="one"))
+    until(lambda: not corrected.progress.active)
+    changed = [new.version - old for new, old in zip(corrected.targets, versions, strict=True)]
+    assert changed == [0, 1, 1]
 
 
 @pytest.mark.usefixtures("overtaken")

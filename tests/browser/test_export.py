@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
@@ -39,6 +40,25 @@ def test_files_are_chosen_and_downloaded(visit, served) -> None:
     viewer.get_by_label("JPEG").check(force=True)
     viewer.get_by_text("on white, where none is chosen").wait_for()
     assert session.export.kinds == ("composite",)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_ticked_box_is_told_from_an_empty_one(visit, served, scheme) -> None:
+    page, _ = _finished(visit, served, scheme=scheme)
+    page.locator("#viewer").get_by_text("Files to download").click()
+    box = page.locator("#viewer").get_by_label("Alpha", exact=True).last
+    expect(box).to_be_checked()
+    ticked = _look_of(page, box)
+    box.uncheck()
+    assert (np.abs(ticked - _look_of(page, box)).max(axis=-1) > 60).mean() > 0.2
+
+
+def _look_of(page, box) -> np.ndarray:
+    """Pixels of a box without the mouse on it and without the focus."""
+    box.blur()
+    page.mouse.move(0, 0)
+    with Image.open(io.BytesIO(box.screenshot(animations="disabled"))) as image:
+        return np.asarray(image.convert("RGB"), int)
 
 
 def test_the_cut_out_is_copied_with_its_transparency(visit, served) -> None:

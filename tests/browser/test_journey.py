@@ -77,7 +77,7 @@ def test_from_upload_to_zip(visit, served, tmp_path) -> None:
     add_photo(page, "photo.png", encoded(disc(300, 400)))
     paint_square(page, (0.3, 0.3, 0.5, 0.6), size=24)
     page.get_by_role("button", name="Undo").click()
-    page.get_by_text("Paint over the object").wait_for()
+    page.get_by_text("Paint over the whole object").wait_for()
     paint_square(page, (0.3, 0.3, 0.5, 0.6), size=24)
     deep = np.full((60, 90), 20000, np.uint16)
     deep[20:40, 20:50] = 60000

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.app.pictures import disc, disc_mask, encoded
-from tests.browser.steps import add_photo, session_of
+from tests.browser.steps import add_photo, paint_square, session_of
 
 pytestmark = pytest.mark.browser
 
@@ -70,3 +70,47 @@ def test_what_is_clicked_as_background_is_left_out(visit, served) -> None:
     page.locator("#easel").get_by_label("Not this").check(force=True)
     page.mouse.click(*place)
     page.get_by_text("First click the object").wait_for()
+
+
+def test_clicks_and_their_undo_stay_with_their_photo(visit, served) -> None:
+    """Two discs of one colour, a box around both, and another photo looked at meanwhile."""
+    page = visit(1366, 768)
+    both = disc(*SIZE)
+    both[:, 250:] = both[:, 110:260]
+    add_photo(page, "first.png", encoded(both))
+    page.mouse.click(*_on_photo(page, 0.4, 0.45))
+    page.get_by_text(_MARKED).wait_for()
+    first = _first_mask(page, served)
+    assert first[135, 312]
+    add_photo(page, "second.png", encoded(disc(*SIZE)))
+    page.get_by_text("Click the object, or drag a box around it.").wait_for()
+    assert page.locator("#easel").get_by_role("button", name="Undo").is_disabled()
+    page.locator("#easel").get_by_role("button", name="first.png", exact=True).click()
+    page.get_by_text(_MARKED).wait_for()
+    page.locator("#easel").get_by_label("Not this").check(force=True)
+    page.mouse.click(*_on_photo(page, 0.78, 0.45))
+    page.wait_for_function("!document.querySelector('#easel .icm-note').innerText.includes('Look')")
+    second = _first_mask(page, served)
+    assert second[135, 160] and not second[135, 312]
+    undo = page.locator("#easel").get_by_role("button", name="Undo")
+    undo.click()
+    assert (_first_mask(page, served) == first).all()
+    undo.click()
+    page.get_by_text("First click the object").wait_for()
+    assert undo.is_disabled()
+
+
+def _first_mask(page, served) -> np.ndarray:
+    page.evaluate("icm.settled()")
+    with Image.open(session_of(page, served).photos[0].mask_path) as image:
+        return np.asarray(image) >= 128
+
+
+def test_a_mark_without_clicks_says_how_to_correct_it(visit) -> None:
+    page = visit(1366, 768)
+    add_photo(page, "photo.png", encoded(disc(*SIZE)))
+    paint_square(page, (0.3, 0.3, 0.5, 0.4), size=24)
+    page.get_by_text("Only what is marked counts: cover the whole object").wait_for()
+    page.locator("#easel").get_by_label("Not this").check(force=True)
+    page.mouse.click(*_on_photo(page, 0.4, 0.35))
+    page.get_by_text("This mark has none: use the eraser").wait_for()

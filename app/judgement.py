@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from icm import Absent, Matte
-from icm.results.verdict import SURE
+from icm.results.verdict import Verdict, verdict_of
 
 from .visitor import Target, Visitor
 
@@ -17,7 +17,10 @@ ShownState = Literal[
     "waiting", "working", "done", "check", "absent", "failed", "skipped", "outdated"
 ]
 SOFT = "much of its edge is unclear"
-UNSURE = "the object may not be the right one"
+_DOUBTS = {
+    Verdict.NEARLY_NOTHING: "nearly nothing was found",
+    Verdict.PERHAPS: "the object may not be the right one",
+}
 _SOFT_SHARE = 0.5  # of what is taken, half-transparent: fur has about a third
 _CLEAR = 0.05  # an alpha this close to 0 or 1 is not half-transparent
 
@@ -34,12 +37,11 @@ def basis_of(visitor: Visitor) -> str:
 
 def doubt_of(matte: Matte) -> str:
     """Why a result should be checked; empty where nothing speaks for that."""
-    if not matte.present:
-        return ""
+    found = verdict_of(matte)
+    if found is not Verdict.FOUND:
+        return _DOUBTS.get(found, "")
     taken = float((matte.alpha > _CLEAR).sum())
     soft = float(np.logical_and(matte.alpha > _CLEAR, matte.alpha < 1 - _CLEAR).sum())
-    if matte.confidence < SURE:
-        return UNSURE
     return SOFT if soft > _SOFT_SHARE * taken else ""
 
 

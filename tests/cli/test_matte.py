@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from PIL import Image
 
 from icm.cli import main
-from icm.results import Reference
+from icm.images import read_image
+from icm.matting import Matting
+from icm.results import Matte, Reference
 from tests.conftest import TINY_SMALL
 
 MODEL = [word for override in TINY_SMALL for word in ("--set", override)]
@@ -252,3 +255,38 @@ def test_a_canvas_and_a_format_are_chosen(folder: Path, capsys: pytest.CaptureFi
     assert "WebP has 8 bits per channel: choose PNG for 16" in capsys.readouterr().err
     assert matte(folder, one, "--canvas", "90") == 2
     assert "write it as 1200x800" in capsys.readouterr().err
+
+
+def test_what_should_be_looked_at_is_named_with_why(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faint, sure = {"alpha": 0.3, "confidence": 0.9}, {"alpha": 1.0, "confidence": 0.9}
+    looks = {"one.jpg": faint, "two.png": sure, "ref.png": {"alpha": 1.0, "confidence": 0.3}}
+
+    def stream(self: Matting, targets: list[Path], reference: Reference) -> Iterator[Matte]:
+        for target in targets:
+            picture, look = read_image(target), looks[target.name]
+            alpha = np.full(picture.size, look["alpha"], np.float32)
+            yield Matte(picture, alpha, alpha, look["confidence"], present=True)
+
+    monkeypatch.setattr(Matting, "stream", stream)
+    assert matte(folder, *(str(folder / name) for name in looks)) == 0
+    said = capsys.readouterr().err
+    assert "one.jpg: nearly nothing found, look at it (confidence 0.90)" in said
+    assert "ref.png: perhaps found, look at it (confidence 0.30)" in said
+    assert "two.png" not in said
+    last = said.splitlines()[-1]
+    one, ref = folder / "one.jpg", folder / "ref.png"
+    assert last == f"3 matted into {folder / 'out'}, 2 to be checked: {one}, {ref}"
+
+
+def test_of_many_to_be_checked_the_last_line_names_a_few(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("icm.cli.matte._NAMED", 1)
+    monkeypatch.setattr("icm.results.verdict.SURE", 2.0)
+    monkeypatch.setattr("icm.results.verdict.SOLID", 0.0)
+    one, two = str(folder / "one.jpg"), str(folder / "two.png")
+    assert matte(folder, one, two, "--set", "finish.present_threshold=0") == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(f"2 to be checked: {one} and 1 more, all named above")

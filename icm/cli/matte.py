@@ -36,7 +36,13 @@ _WRITTEN = {"keep": "", "empty": ", alpha is all zero", "skip": ", nothing is wr
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Registers the verb."""
     parser = subparsers.add_parser("matte", help="alpha mattes and cut-outs of target photographs")
-    parser.add_argument("targets", nargs="+", metavar="TARGET", help="photographs to matte")
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        metavar="TARGET",
+        help="photographs to matte; of several folders, results keep the sub-folders below the "
+        "one that all lie in: /data/a/x.jpg and /tmp/y.jpg become OUT/data/a/x.*, OUT/tmp/y.*",
+    )
     add_reference_options(parser)
     add_output_options(parser)
     add_adjust_options(parser)
@@ -74,7 +80,7 @@ def run(arguments: Namespace) -> int:
                 to_check += [name] if found.to_check else []
                 line = f"{name}: {found} (confidence {outcome.confidence:.2f})"
                 progress.note(line if found.to_check else line + written)
-            progress.advance(target.name)
+            progress.advance(target.name, failed=isinstance(outcome, Failure))
     done = len(targets) - failed - skipped
     summary = _summary(done, doubtful, skipped, failed, to_check=to_check, out=arguments.out)
     print(visible(summary), file=sys.stderr)

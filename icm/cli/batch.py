@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from icm.cli.batch_cluster import add_cluster_options, list_content, run_on_cluster
 from icm.cli.batch_progress import Shown
 from icm.cli.options import (
+    REFERENCE,
     add_adjust_options,
     add_model_options,
     add_output_options,
@@ -174,7 +175,7 @@ def _check(arguments: Namespace) -> None:
     from icm.engine import archive_format, check_report  # noqa: PLC0415 - imports torch
 
     if bool(arguments.groups) == bool(arguments.references):
-        raise InputError("give either --reference PICTURE --mask PICTURE or --groups FILE")
+        raise InputError(f"give either {REFERENCE}, or --groups FILE")
     if arguments.list and (arguments.pattern or arguments.exclude or arguments.groups):
         raise InputError("--list names all targets: leave out --pattern, --exclude and --groups")
     if arguments.watch and (arguments.list or arguments.groups or arguments.dry_run):

@@ -139,7 +139,7 @@ def test_a_name_that_no_file_can_have_fails_its_target(
         (["--mask", "full.png"], "marks the whole picture"),
         (["--mask", "small.png"], "save the mask at the reference's size"),
         (["--mask", "none.png"], "none.png"),
-        ([], "has no mask"),
+        ([], "has no mask: give a mask picture, points or a box on the object"),
     ],
 )
 def test_a_wrong_mask_is_a_wrong_call(
@@ -166,7 +166,10 @@ def test_a_wrong_mask_is_a_wrong_call(
         (["--device", "cuda"], "CUDA"),
         (["--set", "input.sise=3"], "did you mean 'size'"),
         (["--save", "alfa"], "cannot save alfa"),
-        (["--mask", "again.png"], "give its --reference before it"),
+        (["--mask", "again.png"], "ref.png is marked already: give one of --mask, --points and"),
+        (["--points", "9,9"], "ref.png is marked already: give one of --mask, --points and --box"),
+        (["--background", "white"], "--background white: give a colour as #rrggbb (white is"),
+        (["--background", "#zzz"], "the path of a picture, or checker"),
     ],
 )
 def test_a_wrong_option_is_a_wrong_call(
@@ -195,7 +198,9 @@ def test_a_missing_target_is_named_and_fails(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert matte(folder, str(folder / "gone.jpg")) == 1
-    assert "gone.jpg" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "gone.jpg" in said
+    assert "1/1\n" in said  # no rate of what was not done
 
 
 def test_a_mask_for_a_saved_reference_is_refused(
@@ -205,6 +210,52 @@ def test_a_mask_for_a_saved_reference_is_refused(
     words += ["--mask", str(folder / "mask.png"), "-o", str(folder / "out"), *MODEL]
     assert main([*words, "--device", "cpu"]) == 2
     assert "holds its mask already" in capsys.readouterr().err
+
+
+def test_a_mask_before_any_reference_is_a_wrong_call(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--mask", str(folder / "mask.png"), "--reference", str(folder / "ref.png")]
+    assert main(["matte", str(folder / "one.jpg"), *words, "-o", str(folder / "out"), *MODEL]) == 2
+    assert "give its --reference before it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "warning"),
+    [
+        ("mask.png", ""),
+        ("inverted.png", "inverted.png marks 80 % of the picture, so it may be inverted: a mask"),
+        ("ref.png", "ref.png has many greys over most of the picture, as a photograph has"),
+    ],
+)
+def test_what_is_plainly_no_mask_is_a_warning(
+    folder: Path, caplog: pytest.LogCaptureFixture, name: str, warning: str
+) -> None:
+    inverted = 255 - np.asarray(Image.open(folder / "mask.png"))
+    Image.fromarray(inverted).save(folder / "inverted.png")
+    assert matte(folder, str(folder / "one.jpg"), str(folder / "two.png"), mask=name) == 0
+    said = [record.getMessage() for record in caplog.records]
+    said = [text for text in said if "white on the object" in text]
+    assert len(said) == bool(warning)
+    assert warning in "".join(said)
+
+
+def test_a_model_with_random_weights_says_so(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert matte(folder, str(folder / "one.jpg")) == 0
+    assert "'small' has random weights, for tests: its results mean nothing" in caplog.text
+
+
+def test_the_help_says_what_results_of_several_folders_are_called(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["matte", "--help"])
+    assert "keep the sub-folders" in " ".join(capsys.readouterr().out.split())
+    (folder / "other").mkdir()
+    Image.open(folder / "one.jpg").save(folder / "other" / "one.jpg")
+    assert matte(folder, str(folder / "one.jpg"), str(folder / "other" / "one.jpg")) == 0
+    assert "other/one.alpha.png" in written(folder)
 
 
 def test_what_may_be_missing_is_said_and_withheld_only_where_asked(

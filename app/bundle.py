@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from typing import Literal
 
 from icm import Export, InputError, Picture, Reported, output_stems, read_image, report_files
 
@@ -19,6 +20,7 @@ from .views import doubtful_first
 from .words import MAYBE, public_message
 
 _SAID = {"done": "found", "absent": MAYBE, "failed": "failed"}
+_URGENCY = ("failed", "absent", "check", "done")  # of a report's rows
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,10 @@ def single(session: Session, key: str, kind: str) -> tuple[bytes, str, str]:
 
 
 def reported(session: Session) -> dict[str, Reported]:
-    """What became of each picture, by key: failures first, then doubtful ones, then the rest."""
+    """What became of each picture, by key: failures first, doubtful and unsure ones, the rest."""
     with session.lock:
         targets = doubtful_first([each for each in session.targets if each.state in _SAID])
-        targets.sort(key=lambda target: target.state != "failed")
+        targets.sort(key=lambda target: _URGENCY.index(_state(target)))
         return {target.key: _row(target) for target in targets}
 
 
@@ -122,11 +124,18 @@ def _with_left_out(report: Mapping[str, Reported], reasons: Mapping[str, str]) -
     return sorted(rows, key=lambda row: row.state != "failed")
 
 
+def _state(target: Target) -> Literal["failed", "absent", "check", "done"]:
+    if target.state == "failed":
+        return "failed"
+    if target.state == "absent":
+        return "absent"
+    return "check" if target.doubt else "done"
+
+
 def _row(target: Target) -> Reported:
     folder = target.path.parent
     empty = target.results is not None and (target.results / EMPTY).exists()
     remark = "Nothing was cut out, so there are no files." if empty else ""
-    failed = target.state == "failed"
 
     def pictures() -> list[tuple[Picture, str]]:
         if target.results is None or empty:
@@ -137,11 +146,12 @@ def _row(target: Target) -> Reported:
         except InputError as error:
             raise InputError(public_message(error)) from error
 
+    state = _state(target)
     return Reported(
         target.name.as_posix(),
-        "failed" if failed else "absent" if target.state == "absent" else "done",
-        _SAID[target.state],
-        None if failed else target.confidence,
+        state,
+        f"check it: {target.doubt}" if state == "check" else _SAID[target.state],
+        None if state == "failed" else target.confidence,
         target.reason or remark,
         pictures,
     )

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from icm import SURE_CONFIDENCE, Absent, Matte
+from icm import Absent, Matte, Verdict, verdict_of
 
 from .session import Session, Target
 
@@ -16,7 +16,10 @@ ShownState = Literal[
     "waiting", "working", "done", "check", "absent", "failed", "skipped", "outdated"
 ]
 SOFT = "much of its edge is unclear"
-UNSURE = "the object may not be the right one"
+_DOUBTS = {
+    Verdict.NEARLY_NOTHING: "nearly nothing was found",
+    Verdict.PERHAPS: "the object may not be the right one",
+}
 _SOFT_SHARE = 0.5  # of what is taken, half-transparent: fur has about a third
 _CLEAR = 0.05  # an alpha this close to 0 or 1 is not half-transparent
 
@@ -33,12 +36,11 @@ def basis_of(session: Session) -> str:
 
 def doubt_of(matte: Matte) -> str:
     """Why a result should be checked; empty where nothing speaks for that."""
-    if not matte.present:
-        return ""
+    found = verdict_of(matte)
+    if found is not Verdict.FOUND:
+        return _DOUBTS.get(found, "")
     taken = float((matte.alpha > _CLEAR).sum())
     soft = float(np.logical_and(matte.alpha > _CLEAR, matte.alpha < 1 - _CLEAR).sum())
-    if matte.confidence < SURE_CONFIDENCE:
-        return UNSURE
     return SOFT if soft > _SOFT_SHARE * taken else ""
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from icm.version import __version__
 
 __all__ = [
-    "SURE_CONFIDENCE",
     "Absent",
     "Adjustment",
     "Call",
@@ -35,6 +34,7 @@ __all__ = [
     "Scribbles",
     "Steps",
     "Stroke",
+    "Verdict",
     "__version__",
     "export",
     "image_size",
@@ -46,6 +46,7 @@ __all__ = [
     "read_mask",
     "read_model_config",
     "report_files",
+    "verdict_of",
 ]
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
         over,
     )
     from icm.results.report import Reported, report_files
-    from icm.results.verdict import SURE_CONFIDENCE
+    from icm.results.verdict import Verdict, verdict_of
     from icm.weights.inventory import inventory
 
 _HOMES = {
@@ -90,7 +91,8 @@ _HOMES = {
     "Points": "icm.results",
     "Reference": "icm.results",
     "Reported": "icm.results.report",
-    "SURE_CONFIDENCE": "icm.results.verdict",
+    "Verdict": "icm.results.verdict",
+    "verdict_of": "icm.results.verdict",
     "Scribbles": "icm.results",
     "Steps": "icm.engine",
     "Stroke": "icm.results",

@@ -21,7 +21,12 @@ from icm.config.results import Absent
 from icm.engine.finish import enlarged, finished, is_matted
 from icm.engine.inference import Inference
 from icm.engine.marking import Marking
-from icm.engine.preparation import check_visible, thumbnail, warn_of_extremes
+from icm.engine.preparation import (
+    check_visible,
+    thumbnail,
+    warn_of_extremes,
+    warn_of_no_mask,
+)
 from icm.engine.second_pass import both_passes, part_about, shown
 from icm.engine.streaming import Failure, stream_mattes
 from icm.errors import InputError
@@ -224,6 +229,8 @@ class Matting:
             warn_of_extremes(mask_hw, label)
         else:
             mask_hw = mask_of(picture) if mask is None else read_mask(mask, picture.size)
+            if isinstance(mask, str | Path):
+                warn_of_no_mask(mask_hw, Path(mask).name)
             check_visible(resize(mask_hw, self.input_size(picture)), label)
             example = self._inference.example(picture, mask_hw)
         examples = [example, *self._zoomed_example(picture, mask_hw)]

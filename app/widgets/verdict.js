@@ -4,8 +4,8 @@ icm.judged = (result) => {
   const sure = `${Math.round(100 * result.confidence)} %`;
   if (result.overruled) return "Used, because you said that the object is there.";
   if (!result.present) return `Probably not in this picture (${sure} likely to be there).`;
-  const doubt = result.doubt ? ` Check it: ${result.doubt}.` : "";
-  return `Object found (${sure} likely to be there).${doubt}`;
+  if (result.doubt) return `Check it: ${result.doubt} (${sure} likely to be there).`;
+  return `Object found (${sure} likely to be there).`;
 };
 
 // The key so many places after a key, around the ends; of the first where the key is unknown.

@@ -13,6 +13,7 @@ from icm.cli.batch_cluster import add_cluster_options, list_content, run_on_clus
 from icm.cli.batch_progress import Shown, print_preview
 from icm.cli.exit_codes import INTERRUPTED
 from icm.cli.options import (
+    REFERENCE,
     add_adjust_options,
     add_model_options,
     add_output_options,
@@ -175,7 +176,7 @@ def _check(arguments: Namespace) -> None:
     from icm.engine import archive_format, check_report  # noqa: PLC0415 - imports torch
 
     if bool(arguments.groups) == bool(arguments.references):
-        raise InputError("give either --reference PICTURE --mask PICTURE or --groups FILE")
+        raise InputError(f"give either {REFERENCE}, or --groups FILE")
     if arguments.list and (arguments.pattern or arguments.exclude or arguments.groups):
         raise InputError("--list names all targets: leave out --pattern, --exclude and --groups")
     if arguments.watch and (arguments.list or arguments.groups or arguments.dry_run):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from icm.cli.batch_progress import Shown, print_preview, rates_text
 from icm.cli.exit_codes import INTERRUPTED
-from icm.cli.options import reference_of
+from icm.cli.options import reference_of, warn_of_random_weights
 from icm.errors import InputError
 
 if TYPE_CHECKING:
@@ -123,19 +123,21 @@ def _request(arguments: Namespace, config: BatchConfig) -> ClusterRequest:
     cluster = _cluster_config(arguments)
     missed: list[tuple[str, str]] = []
     references = _references(arguments)
+    model = read_model_config(
+        arguments.model,
+        arguments.overrides,
+        checkpoint=arguments.checkpoint,
+        backbone=arguments.backbone,
+        seed=arguments.seed,
+        absent=arguments.absent,
+    )
+    warn_of_random_weights(model)
     return ClusterRequest(
         source=arguments.folder,
         targets=lambda: _targets(arguments, config, cluster, missed),
         references=references,
         results=_uri(arguments.out),
-        model=read_model_config(
-            arguments.model,
-            arguments.overrides,
-            checkpoint=arguments.checkpoint,
-            backbone=arguments.backbone,
-            seed=arguments.seed,
-            absent=arguments.absent,
-        ),
+        model=model,
         device=arguments.device,
         load=load_on_worker,
         make_reference=reference_on_worker,

@@ -56,7 +56,7 @@ class Shown:
         if outcome.state == "failed":
             text = f"{outcome.job.source}: {outcome.entry.error}"
             self._progress.note(visible(text, one_line=True))
-        self._progress.advance(outcome.job.source)
+        self._progress.advance(outcome.job.source, failed=outcome.state == "failed")
 
     def rates(self, pictures: dict[str, float]) -> None:
         """Pictures per second of each node of a cluster."""

@@ -27,6 +27,7 @@ def run(arguments: Namespace) -> int:
     begun = time.monotonic()
     out = Path(arguments.out)
     result = run_demo(load_model(arguments), out, print)
-    print(f"{len(result.files)} pictures in {time.monotonic() - begun:.0f} s, in {out.resolve()}")
+    seconds = time.monotonic() - begun
+    print(f"{len(result.mattes)} photographs in {seconds:.0f} s, in {out.resolve()}")
     print(f"look at {result.sheet.resolve()}")
     return 0

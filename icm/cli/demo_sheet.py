@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from icm.images import Picture, resize, scaled_size
 from icm.results import Matte
-from icm.results.verdict import verdict
+from icm.results.verdict import verdict_of
 
 CELL = 256
 MARGIN = 12
@@ -47,9 +47,8 @@ def contact_sheet(
         top = HEADER + MARGIN + row * (step + HEADER)
         for column, image in enumerate(_cells(matte), start=1):
             _paste(sheet, image, MARGIN + column * step, top)
-        found = verdict(matte.confidence, present=matte.present)
         name = f"{Path(matte.name).name}: " if matte.name else ""
-        text = f"{name}{found}, confidence {matte.confidence:.2f}"
+        text = f"{name}{verdict_of(matte)}, confidence {matte.confidence:.2f}"
         draw.text((MARGIN + step, top + CELL + 4), text, INK, font)
     return sheet
 

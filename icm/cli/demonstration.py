@@ -11,7 +11,7 @@ from icm.errors import InputError
 from icm.images import read_image, read_mask, written_aside
 from icm.matting import Matting
 from icm.results import Matte
-from icm.results.verdict import verdict
+from icm.results.verdict import verdict_of
 
 REFERENCE = "cheetah1.jpg"
 MASK = Path(__file__).with_name("cheetah1.mask.png")
@@ -52,8 +52,7 @@ def run_demo(matting: Matting, out: Path, say: Callable[[str], None]) -> DemoRes
         matte = matting(photograph(name), reference)
         files += matte.save(out, Path(name).stem)
         mattes.append(matte)
-        found = verdict(matte.confidence, present=matte.present)
-        say(f"{name}: {found} (confidence {matte.confidence:.2f})")
+        say(f"{name}: {verdict_of(matte)} (confidence {matte.confidence:.2f})")
     picture = read_image(source)
     sheet = out / "contact_sheet.png"
     image = contact_sheet(picture, read_mask(MASK, picture.size), mattes)

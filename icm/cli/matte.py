@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -28,13 +29,20 @@ if TYPE_CHECKING:
     from icm.results import Matte
 
 
+_NAMED = 5  # targets to be checked that the last line names
 _WRITTEN = {"keep": "", "empty": ", alpha is all zero", "skip": ", nothing is written"}
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Registers the verb."""
     parser = subparsers.add_parser("matte", help="alpha mattes and cut-outs of target photographs")
-    parser.add_argument("targets", nargs="+", metavar="TARGET", help="photographs to matte")
+    parser.add_argument(
+        "targets",
+        nargs="+",
+        metavar="TARGET",
+        help="photographs to matte; of several folders, results keep the sub-folders below the "
+        "one that all lie in: /data/a/x.jpg and /tmp/y.jpg become OUT/data/a/x.*, OUT/tmp/y.*",
+    )
     add_reference_options(parser)
     add_output_options(parser)
     add_adjust_options(parser)
@@ -45,7 +53,7 @@ def run(arguments: Namespace) -> int:
     """Mattes all targets; 1 where some failed, each named on the error stream."""
     from icm.images import output_stems  # noqa: PLC0415 - imports numpy and OpenCV
     from icm.matting import Failure  # noqa: PLC0415 - imports torch
-    from icm.results.verdict import MAYBE_NOT  # noqa: PLC0415 - as above
+    from icm.results.verdict import Verdict, verdict_of  # noqa: PLC0415 - as above
 
     targets = [Path(target) for target in arguments.targets]
     for target in targets:
@@ -56,6 +64,7 @@ def run(arguments: Namespace) -> int:
     reference = load_reference(matting, arguments)
     stems = output_stems(targets)
     failed = doubtful = skipped = 0
+    to_check: list[str] = []
     written = _WRITTEN[matting.config.finish.absent]
     with Progress(len(targets)) as progress:
         results = matting.stream(targets, reference)
@@ -65,13 +74,16 @@ def run(arguments: Namespace) -> int:
             if isinstance(outcome, Failure):
                 failed += 1
                 progress.note(f"{name}: {outcome.error}")
-            elif not outcome.present:
-                doubtful += 1
+            elif (found := verdict_of(outcome)) is not Verdict.FOUND:
+                doubtful += not found.to_check
                 skipped += outcome.skipped
-                progress.note(f"{name}: {MAYBE_NOT} (confidence {outcome.confidence:.2f}){written}")
-            progress.advance(target.name)
+                to_check += [name] if found.to_check else []
+                line = f"{name}: {found} (confidence {outcome.confidence:.2f})"
+                progress.note(line if found.to_check else line + written)
+            progress.advance(target.name, failed=isinstance(outcome, Failure))
     done = len(targets) - failed - skipped
-    print(visible(_summary(done, doubtful, skipped, failed, arguments.out)), file=sys.stderr)
+    summary = _summary(done, doubtful, skipped, failed, to_check=to_check, out=arguments.out)
+    print(visible(summary), file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -108,12 +120,18 @@ def _saved(result: Matte | Failure, stem: PurePath, arguments: Namespace) -> Mat
         export(matte, arguments.out, stem, export_of(arguments))
     except IcmError as error:
         return Failure(result.name, error)
-    return result
+    return matte
 
 
-def _summary(done: int, doubtful: int, skipped: int, failed: int, out: str) -> str:
+def _summary(
+    done: int, doubtful: int, skipped: int, failed: int, *, to_check: Sequence[str], out: str
+) -> str:
     parts = [f"{done} matted into {out}"]
     parts += [f"{skipped} skipped"] if skipped else []
     parts += [f"{doubtful} maybe without the object"] if doubtful else []
     parts += [f"{failed} failed"] if failed else []
+    if to_check:
+        more = len(to_check) - _NAMED
+        rest = f" and {more} more, all named above" if more > 0 else ""
+        parts.append(f"{len(to_check)} to be checked: {', '.join(to_check[:_NAMED])}{rest}")
     return ", ".join(parts)

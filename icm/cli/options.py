@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import re
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from icm.config.results import ABSENT, ADJUSTMENTS, EXPORT, FORMATS, OBJECTS, SAVE_KINDS
@@ -12,8 +16,15 @@ from icm.errors import InputError
 if TYPE_CHECKING:
     from icm.config.adjust import Adjustment
     from icm.config.export import Export
+    from icm.config.model import ModelConfig
     from icm.matting import Matting
     from icm.results import Points, Reference
+
+REFERENCE = (
+    "--reference PICTURE with --mask, --points or --box, or a saved reference (--reference "
+    "FILE.icmref)"
+)
+_LOG = logging.getLogger(__name__)
 
 
 class _ReferenceAction(Action):
@@ -33,8 +44,13 @@ class _MaskAction(Action):
         self, parser: ArgumentParser, namespace: Namespace, values: Any, option: str | None = None
     ) -> None:
         references = list(namespace.references or [])
-        if not references or references[-1][1] is not None:
+        if not references:
             parser.error(f"{option}: give its --reference before it")
+        if references[-1][1] is not None:
+            parser.error(
+                f"{option}: {references[-1][0]} is marked already: give one of --mask, --points "
+                "and --box after each --reference"
+            )
         references[-1] = (references[-1][0], values)
         namespace.references = references
 
@@ -109,7 +125,7 @@ def load_model(arguments: Namespace) -> Matting:
     """The model that the options name."""
     from icm.matting import load  # noqa: PLC0415 - imports torch
 
-    return load(
+    matting = load(
         arguments.model,
         device=arguments.device,
         checkpoint=arguments.checkpoint,
@@ -118,6 +134,16 @@ def load_model(arguments: Namespace) -> Matting:
         overrides=arguments.overrides,
         absent=vars(arguments).get("absent"),  # of verbs that write mattes
     )
+    warn_of_random_weights(matting.config)
+    return matting
+
+
+def warn_of_random_weights(config: ModelConfig) -> None:
+    """Logs a warning where what a model gives means nothing."""
+    if config.is_random:
+        _LOG.warning(
+            "the model '%s' has random weights, for tests: its results mean nothing", config.name
+        )
 
 
 def add_reference_options(parser: ArgumentParser, *, required: bool = True) -> None:
@@ -177,7 +203,7 @@ def reference_of(matting: Matting, pairs: Sequence[tuple[str, str | Points | Non
         InputError: there is none, a mask belongs to a saved reference, or a picture is unusable.
     """
     if not pairs:
-        raise InputError("no reference was given: add --reference PICTURE --mask PICTURE")
+        raise InputError(f"no reference was given: add {REFERENCE}")
     return matting.reference(list(pairs))
 
 
@@ -315,12 +341,20 @@ def save_kinds(text: str) -> tuple[str, ...]:
 
 
 def background_of(text: str) -> str | tuple[int, int, int]:
-    """A colour `#rrggbb` as numbers; a path or 'checker' as it is."""
-    digits = text.removeprefix("#")
-    if text.startswith("#") and len(digits) == 6:
-        try:
-            red, green, blue = bytes.fromhex(digits)
-        except ValueError as error:
-            raise InputError(f"'{text}' is no colour: write it as #rrggbb") from error
+    """A colour `#rrggbb` as numbers; a path or 'checker' as it is.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if re.fullmatch("#[0-9A-Fa-f]{6}", text):
+        red, green, blue = bytes.fromhex(text[1:])
         return red, green, blue
-    return text
+    path = Path(text)
+    if text == "checker" or path.suffix or len(path.parts) > 1:
+        return text
+    if os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a name is too long
+        return text
+    raise InputError(
+        f"--background {text}: give a colour as #rrggbb (white is #ffffff), the path of a "
+        "picture, or checker"
+    )

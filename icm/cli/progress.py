@@ -46,7 +46,7 @@ class Progress:
         self._stream = stream if stream is not None else sys.stderr
         self._clock = clock
         self._live = self._stream.isatty()
-        self._done = 0
+        self._done = self._failed = 0
         self._finished = deque([clock()], maxlen=_RECENT + 1)
         self._shown_at = clock()
         self._shown_count = -1
@@ -68,9 +68,10 @@ class Progress:
             self._stream.flush()
             self._drawn = False
 
-    def advance(self, name: str = "") -> None:
-        """Counts one more as finished; `name` is shown on a terminal."""
+    def advance(self, name: str = "", *, failed: bool = False) -> None:
+        """Counts one more as finished, or as failed; `name` is shown on a terminal."""
         self._done += 1
+        self._failed += failed
         self._finished.append(self._clock())
         wait = _LIVE_SECONDS if self._live else _LOG_SECONDS
         if self._done == self._total or self._clock() - self._shown_at >= wait:
@@ -99,7 +100,7 @@ class Progress:
     def _text(self) -> str:
         count = f"{self._done}/{self._total}" if self._total is not None else f"{self._done}"
         elapsed = self._finished[-1] - self._finished[0]
-        if elapsed <= 0:
+        if elapsed <= 0 or self._failed == self._done:  # failures alone tell no rate
             return count
         rate = (len(self._finished) - 1) / elapsed
         pace = f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"

@@ -214,6 +214,17 @@ class ModelConfig(Config):
     batch: PositiveInt = Field(8, description="targets that share a pass on a GPU; a CPU takes one")
     seed: int = Field(0, ge=0, lt=2**63, description="of the noise, the same for every picture")
 
+    @property
+    def is_random(self) -> bool:
+        """Whether weights that are trained elsewhere are random here, as in tests and timing."""
+        if isinstance(self.backbone, DiffusionBackboneConfig):
+            if isinstance(self.network, TrainingFreeNetworkConfig):
+                return self.backbone.source == "random"
+            return self.backbone.source == "random" or self.weights is None
+        if isinstance(self.network, JointNetworkConfig) and self.network.encoder_weights is None:
+            return True
+        return self.weights is None
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         on_pixels = isinstance(self.backbone, SmallBackboneConfig)

@@ -21,10 +21,11 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from icm.errors import InputError, OutputError
+from icm.results.verdict import Verdict, verdict
 
 LEDGER = "icm-batch.jsonl"
-FORMAT = 2
-_READABLE = (1, FORMAT)  # 1 had no hashes of outputs
+FORMAT = 3
+_READABLE = (1, 2, FORMAT)  # 1 had no hashes of outputs, 2 no highest alpha
 
 
 class _Record(BaseModel):
@@ -71,6 +72,7 @@ class Entry(_Record):
         box: top, left, bottom, right of trimmed results in the target.
         confidence: how likely the object is in the picture, in [0, 1], not how good the matte is.
         present: whether the confidence reaches the model's threshold.
+        highest: the highest alpha of the matte, in [0, 1]; None where an older version wrote it.
         seconds: of each stage.
         error: why it failed.
         run: which run this was.
@@ -88,10 +90,16 @@ class Entry(_Record):
     box: tuple[int, int, int, int] | None = None
     confidence: float | None = None
     present: bool | None = None
+    highest: float | None = None
     seconds: dict[str, float] = {}
     error: str | None = None
     run: str
     at: str
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the object was found, of a target that did not fail."""
+        return verdict(self.confidence or 0.0, self.highest, present=bool(self.present))
 
     def settings(self, kind: str) -> str | None:
         """Hash of what a result depends on, written or withheld; None where there is none."""

@@ -22,6 +22,7 @@ from icm.errors import IcmError
 from icm.images import Picture, read_image
 from icm.results import Matte, Reference, export
 from icm.results.reference import check_model
+from icm.results.verdict import highest_alpha
 
 _LOG = logging.getLogger(__name__)
 
@@ -188,6 +189,7 @@ class LocalRun:
             size=matte.picture.size,
             confidence=round(matte.confidence, 4),
             present=matte.present,
+            highest=round(highest_alpha(matte), 4),
             seconds=dict(seconds),
             run=self._ledger.run,
             at=now(),

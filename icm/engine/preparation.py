@@ -17,6 +17,9 @@ from icm.results import Example, Features
 THUMBNAIL = 256
 FAINTEST = 0.25  # of a mask's highest value at the network's size
 SMALLEST_GROWN, LARGEST_GROWN = 0.002, 0.9  # shares of the picture; beyond, marks grew wrongly
+_CLEAR = 0.05  # a mask's value this close to 0 or 1 is no grey
+_LEVELS = 16  # of 256 greys; a mask with more, over half of the picture, is a photograph
+_BORDER = 0.9  # share of a picture's border; of 1400 masks of objects none marked more than .3
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +75,33 @@ def warn_of_extremes(mask_hw: NDArray[np.float32], label: str) -> None:
         label,
         100 * share,
     )
+
+
+def warn_of_no_mask(mask_hw: NDArray[np.float32], label: str) -> None:
+    """Logs a warning where what was read as a mask is a photograph, or marks what is around it.
+
+    Args:
+        mask_hw: as it was read, in [0, 1], at the picture's size.
+        label: what it is called.
+    """
+    grey = mask_hw[(mask_hw > _CLEAR) & (mask_hw < 1 - _CLEAR)]
+    if grey.size > mask_hw.size / 2 and len(np.unique(np.rint(grey * 255))) > _LEVELS:
+        _log.warning(
+            "%s has many greys over most of the picture, as a photograph has: a mask is white on "
+            "the object and black elsewhere",
+            label,
+        )
+        return
+    marked = mask_hw >= 0.5
+    border = np.concatenate([marked[0], marked[-1], marked[:, 0], marked[:, -1]])
+    share = float(marked.mean())
+    if share > LARGEST_GROWN or (share > 0.5 and border.mean() > _BORDER):
+        _log.warning(
+            "%s marks %.0f %% of the picture, so it may be inverted: a mask is white on the object "
+            "and black elsewhere",
+            label,
+            100 * share,
+        )
 
 
 def check_visible(mask_hw: NDArray[np.float32], label: str) -> None:

@@ -12,7 +12,7 @@ from icm.engine.ledger import Entry
 from icm.engine.summary import Summary
 from icm.images import Picture, check_writable, read_image, written_aside
 from icm.results.report import NOTHING, PICTURED, Reported, report_files
-from icm.results.verdict import verdict
+from icm.results.verdict import Verdict
 
 
 def check_report(path: Path) -> None:
@@ -28,9 +28,11 @@ def check_report(path: Path) -> None:
 def write_report(
     path: Path, jobs: Iterable[tuple[Job, Entry]], folder: Path, summary: Summary
 ) -> None:
-    """Writes the page and its table: failures, then where the object may be missing, then the rest.
+    """Writes the page and its table.
 
-    Within each, the targets are ordered by how likely the object is there, the least likely first.
+    Failures come first, then where the object may be missing, then what is to be checked, then the
+    rest. Within each, the targets are ordered by how likely the object is there, the least likely
+    first.
 
     Args:
         path: the HTML file; the table lies at `table_of` it.
@@ -57,21 +59,24 @@ def table_of(path: Path) -> Path:
 
 
 def urgency(item: tuple[Job, Entry]) -> tuple[int, float, str]:
-    """Sorts failures first, then where the object may be missing, then the rest."""
+    """Sorts failures first, then where the object may be missing, to be checked, then the rest."""
     job, entry = item
     if entry.state == "failed":
         return 0, 0.0, job.stem
-    return (2 if entry.present else 1), entry.confidence or 0.0, job.stem
+    found = entry.verdict
+    order = 1 if found is Verdict.MAYBE_NOT else 2 if found.to_check else 3
+    return order, entry.confidence or 0.0, job.stem
 
 
 def _reported(job: Job, entry: Entry, folder: Path) -> Reported:
     name = f"{job.group}: {job.source}" if job.group else job.source
     if entry.state == "failed":
         return Reported(name, "failed", "failed", note=entry.error or "")
+    found = entry.verdict
     return Reported(
         name,
-        "done" if entry.present else "absent",
-        verdict(entry.confidence or 0.0, present=bool(entry.present)),
+        "absent" if found is Verdict.MAYBE_NOT else "check" if found.to_check else "done",
+        found,
         entry.confidence,
         NOTHING if entry.state == "skipped" else "",
         partial(_pictures, job, entry, folder),

@@ -189,7 +189,9 @@ def _ended(
     summary = tally.summary(device_seconds=run.device_seconds, stopped=stopped)
     summary = replace(summary, failed=(*summary.failed, *missed))
     try:
-        ledger.end({"doubtful": summary.doubtful, **summary.numbers()})
+        ledger.end(
+            {"doubtful": summary.doubtful, "to_check": summary.to_check, **summary.numbers()}
+        )
     except OutputError as error:
         failure = (str(ledger.path), str(error))
         return replace(summary, failed=(*summary.failed, failure))

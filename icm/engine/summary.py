@@ -10,7 +10,8 @@ from icm.engine.local import Outcome
 from icm.printable import visible
 
 _NAMED = 50  # failures printed one by one; the ledger names them all
-_DOUBTFUL = 10  # likewise targets that may lack the object
+_DOUBTFUL = 10  # likewise targets that may lack the object, and those to be checked
+_ELSEWHERE = "the ledger has the confidence of each, --report lists them"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Summary:
         skipped: targets for which nothing was written now, since the object may be missing.
         doubtful: (source, confidence) of each target that may lack the object, least likely first,
             those included that are up to date.
+        to_check: likewise (source, confidence, why) of each that nearly nothing was found of, or
+            that may show another object.
         unchanged: targets that were up to date.
         failed: (source, reason) of each failure.
         seconds: from the first target to the last.
@@ -33,6 +36,7 @@ class Summary:
     done: int
     skipped: int
     doubtful: tuple[tuple[str, float], ...]
+    to_check: tuple[tuple[str, float, str], ...]
     unchanged: int
     failed: tuple[tuple[str, str], ...]
     seconds: float
@@ -72,9 +76,17 @@ class Summary:
                 for source, likely in self.doubtful[:_DOUBTFUL]
             ]
         if len(self.doubtful) > _DOUBTFUL:
+            lines.append(f"... and {len(self.doubtful) - _DOUBTFUL} more: {_ELSEWHERE}")
+        if self.to_check:
             lines.append(
-                f"... and {len(self.doubtful) - _DOUBTFUL} more, named in the ledger's last line"
+                f"{len(self.to_check)} to be checked, with how likely the object is there:"
             )
+            lines += [
+                visible(f"{likely:.2f} {source}: {why}", one_line=True)
+                for source, likely, why in self.to_check[:_DOUBTFUL]
+            ]
+        if len(self.to_check) > _DOUBTFUL:
+            lines.append(f"... and {len(self.to_check) - _DOUBTFUL} more: {_ELSEWHERE}")
         if self.stopped and self.kept:
             lines.append("stopped before all was done: run again to go on")
         elif self.stopped:
@@ -103,6 +115,7 @@ class Tally:
         self.counted = 0
         self._done = self._skipped = self._unchanged = 0
         self._doubtful: dict[tuple[str, str], tuple[str, float]] = {}
+        self._to_check: dict[tuple[str, str], tuple[str, float, str]] = {}
         self._failed: dict[tuple[str, str], tuple[str, str]] = {}
 
     def count(self, outcome: Outcome) -> None:
@@ -111,9 +124,12 @@ class Tally:
         job, entry = outcome.job, outcome.entry
         self._failed.pop(job.key, None)
         self._doubtful.pop(job.key, None)
+        self._to_check.pop(job.key, None)
         named = f"{job.group}: {job.source}" if job.group else job.source
         if entry.present is False:
             self._doubtful[job.key] = (named, entry.confidence or 0.0)
+        elif entry.present and entry.verdict.to_check:
+            self._to_check[job.key] = (named, entry.confidence or 0.0, str(entry.verdict))
         if outcome.state == "failed":
             self._failed[job.key] = (named, entry.error or "")
         elif outcome.state == "unchanged":
@@ -130,6 +146,7 @@ class Tally:
             done=self._done,
             skipped=self._skipped,
             doubtful=tuple(sorted(self._doubtful.values(), key=lambda item: (item[1], item[0]))),
+            to_check=tuple(sorted(self._to_check.values(), key=lambda item: (item[1], item[0]))),
             unchanged=self._unchanged,
             failed=tuple(self._failed.values()),
             seconds=round(seconds, 2),

@@ -85,7 +85,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def _from_file(file: BinaryIO, name: str, called: str = "") -> Picture:
-    return _from_pillow(_opened(file, name or "the picture"), file, name, called)
+    return _from_pillow(_opened(file, name or "the file"), file, name, called)
 
 
 def _opened(file: BinaryIO, label: str) -> Image.Image:
@@ -103,7 +103,9 @@ def _opened(file: BinaryIO, label: str) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise InputError(f"{label} is too large: {_limit()}") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{label} is no picture, or a damaged one: {_HINT}") from error
+        raise InputError(
+            f"{label} is not a picture that can be read, or it is damaged: {_HINT}"
+        ) from error
     except Exception as error:  # decoders raise anything on damaged bytes
         raise InputError(_damaged(label, error)) from error
 

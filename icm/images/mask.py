@@ -51,7 +51,10 @@ def mask_of(picture: Picture) -> NDArray[np.float32]:
     """
     label = picture.name or "the reference"
     if picture.alpha is None:
-        raise InputError(f"{label} has no mask: give a mask picture, or a cut-out with alpha")
+        raise InputError(
+            f"{label} has no mask: give a mask picture, points or a box on the object, "
+            "or a cut-out with alpha"
+        )
     return _checked(picture.alpha, label)
 
 

@@ -30,7 +30,7 @@ color:#222;background:#fafafa}
 pre{white-space:pre-wrap}h2{margin-top:2.5rem}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(25rem,1fr));gap:1rem}
 figure{margin:0;padding:.6rem;background:#fff;border:1px solid #ddd;border-left:4px solid #9c9}
-figure.failed{border-left-color:#c33}figure.absent{border-left-color:#e90}
+figure.failed{border-left-color:#c33}figure.absent,figure.check{border-left-color:#e90}
 figcaption{overflow-wrap:anywhere;margin-bottom:.4rem}img{margin-right:.4rem;vertical-align:top}
 small{color:#666;display:block}li{overflow-wrap:anywhere}
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#1a1a1a}
@@ -44,7 +44,7 @@ class Reported:
 
     Attributes:
         name: what a person knows it by.
-        state: 'absent' where the object may be missing.
+        state: 'absent' where the object may be missing, 'check' where the result should be checked.
         found: the state in words.
         confidence: how likely the object is in the picture; None of a failure.
         note: why it failed, or what else is to be said.
@@ -53,7 +53,7 @@ class Reported:
     """
 
     name: str
-    state: Literal["failed", "absent", "done"]
+    state: Literal["failed", "absent", "check", "done"]
     found: str
     confidence: float | None = None
     note: str = ""
@@ -64,7 +64,7 @@ class Reported:
         """The state, for people."""
         if self.state == "failed":
             return f"failed: {self.note}"
-        parts = (self.found if self.state == "absent" else "", self.note)
+        parts = ("" if self.state == "done" else self.found, self.note)
         said = "".join(f"{part}, " for part in parts if part)
         return f"{said}confidence {self.confidence or 0:.2f}"
 
@@ -113,6 +113,8 @@ def csv_report(rows: Sequence[Reported]) -> str:
 def _head(about: str, rows: Sequence[Reported]) -> str:
     failed = sum(row.state == "failed" for row in rows)
     doubtful = sum(row.state == "absent" for row in rows)
+    unsure = sum(row.state == "check" for row in rows)
+    check = f" ({unsure} of them to be checked)" if unsure else ""
     skipped = sum(row.note.startswith(NOTHING) for row in rows)
     unwritten = f" (nothing was written for {skipped} of them)" if skipped else ""
     return (
@@ -121,8 +123,8 @@ def _head(about: str, rows: Sequence[Reported]) -> str:
         f"<style>{_STYLE}</style></head><body>\n<h1>Matting report</h1>\n"
         f"<pre>{html.escape(about)}</pre>\n"
         f"<p>{len(rows)} targets: {failed} failed, {doubtful} may lack the object{unwritten}, "
-        f"{len(rows) - failed - doubtful} show it. Confidence says how likely the object is in "
-        "the picture, not how good the matte is; the lowest come first.</p>\n"
+        f"{len(rows) - failed - doubtful} show it{check}. Confidence says how likely the object is "
+        "in the picture, not how good the matte is; what needs a look comes first.</p>\n"
         '<div class="grid">\n'
     )
 

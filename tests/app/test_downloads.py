@@ -145,6 +145,18 @@ def test_the_zip_keeps_folders_and_nothing_collides(finished) -> None:
         assert np.array_equal(cutout, np.asarray(matte.cutout()))
 
 
+def test_the_reports_say_what_should_be_checked(finished) -> None:
+    visitor, _ = finished
+    visitor.targets[2].doubt = "nearly nothing was found"
+    visitor.targets[3].state = "absent"
+    archive = _zipped(visitor)
+    rows = list(csv.reader(io.StringIO(archive.read("report.csv").decode())))
+    names = [target.name.as_posix() for target in visitor.targets]
+    assert [row[0] for row in rows[1:]] == [names[3], names[2], names[0], names[1]]
+    assert rows[2][1] == "check it: nearly nothing was found"
+    assert "check it: nearly nothing was found" in archive.read("report.html").decode()
+
+
 def test_a_result_that_goes_while_the_zip_is_sent_is_left_out(finished, tmp_path) -> None:
     session, _ = finished
     gone = Named("t", PurePath("gone"), tmp_path / "gone")

@@ -10,7 +10,6 @@ import pytest
 
 from app.judgement import (
     SOFT,
-    UNSURE,
     basis_of,
     doubt_of,
     judge,
@@ -63,8 +62,9 @@ def test_an_undone_stroke_leaves_results_up_to_date(session, tmp_path) -> None:
 def test_low_confidence_and_a_wide_edge_are_to_be_checked(tmp_path) -> None:
     matte = matte_of(tmp_path)
     assert doubt_of(matte) == ""
-    assert doubt_of(replace(matte, confidence=0.4)) == UNSURE
+    assert doubt_of(replace(matte, confidence=0.4)) == "the object may not be the right one"
     assert doubt_of(replace(matte, alpha=matte.alpha * 0.5)) == SOFT
+    assert doubt_of(replace(matte, alpha=matte.alpha * 0.4)) == "nearly nothing was found"
     target = a_target()
     judge(target, replace(matte, confidence=0.4), "b")
     assert target.state == "done"

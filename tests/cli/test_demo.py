@@ -87,6 +87,7 @@ def test_the_command_names_targets_and_the_contact_sheet_shows_them(
     for name in TARGETS:
         assert f"{name}: " in said
     assert str(tmp_path / "contact_sheet.png") in said
+    assert "\n4 photographs in " in said
     sheet = np.asarray(Image.open(tmp_path / "contact_sheet.png").convert("L"))
     assert sheet.shape[1] > 1000
     rows = np.array_split(sheet[38:], len(TARGETS))

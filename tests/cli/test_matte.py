@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from PIL import Image
 
 from icm.cli import main
-from icm.results import Reference
+from icm.images import read_image
+from icm.matting import Matting
+from icm.results import Matte, Reference
 from tests.conftest import TINY_SMALL
 
 MODEL = [word for override in TINY_SMALL for word in ("--set", override)]
@@ -136,7 +139,7 @@ def test_a_name_that_no_file_can_have_fails_its_target(
         (["--mask", "full.png"], "marks the whole picture"),
         (["--mask", "small.png"], "save the mask at the reference's size"),
         (["--mask", "none.png"], "none.png"),
-        ([], "has no mask"),
+        ([], "has no mask: give a mask picture, points or a box on the object"),
     ],
 )
 def test_a_wrong_mask_is_a_wrong_call(
@@ -163,7 +166,10 @@ def test_a_wrong_mask_is_a_wrong_call(
         (["--device", "cuda"], "CUDA"),
         (["--set", "input.sise=3"], "did you mean 'size'"),
         (["--save", "alfa"], "cannot save alfa"),
-        (["--mask", "again.png"], "give its --reference before it"),
+        (["--mask", "again.png"], "ref.png is marked already: give one of --mask, --points and"),
+        (["--points", "9,9"], "ref.png is marked already: give one of --mask, --points and --box"),
+        (["--background", "white"], "--background white: give a colour as #rrggbb (white is"),
+        (["--background", "#zzz"], "the path of a picture, or checker"),
     ],
 )
 def test_a_wrong_option_is_a_wrong_call(
@@ -192,7 +198,9 @@ def test_a_missing_target_is_named_and_fails(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert matte(folder, str(folder / "gone.jpg")) == 1
-    assert "gone.jpg" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "gone.jpg" in said
+    assert "1/1\n" in said  # no rate of what was not done
 
 
 def test_a_mask_for_a_saved_reference_is_refused(
@@ -202,6 +210,52 @@ def test_a_mask_for_a_saved_reference_is_refused(
     words += ["--mask", str(folder / "mask.png"), "-o", str(folder / "out"), *MODEL]
     assert main([*words, "--device", "cpu"]) == 2
     assert "holds its mask already" in capsys.readouterr().err
+
+
+def test_a_mask_before_any_reference_is_a_wrong_call(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--mask", str(folder / "mask.png"), "--reference", str(folder / "ref.png")]
+    assert main(["matte", str(folder / "one.jpg"), *words, "-o", str(folder / "out"), *MODEL]) == 2
+    assert "give its --reference before it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "warning"),
+    [
+        ("mask.png", ""),
+        ("inverted.png", "inverted.png marks 80 % of the picture, so it may be inverted: a mask"),
+        ("ref.png", "ref.png has many greys over most of the picture, as a photograph has"),
+    ],
+)
+def test_what_is_plainly_no_mask_is_a_warning(
+    folder: Path, caplog: pytest.LogCaptureFixture, name: str, warning: str
+) -> None:
+    inverted = 255 - np.asarray(Image.open(folder / "mask.png"))
+    Image.fromarray(inverted).save(folder / "inverted.png")
+    assert matte(folder, str(folder / "one.jpg"), str(folder / "two.png"), mask=name) == 0
+    said = [record.getMessage() for record in caplog.records]
+    said = [text for text in said if "white on the object" in text]
+    assert len(said) == bool(warning)
+    assert warning in "".join(said)
+
+
+def test_a_model_with_random_weights_says_so(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert matte(folder, str(folder / "one.jpg")) == 0
+    assert "'small' has random weights, for tests: its results mean nothing" in caplog.text
+
+
+def test_the_help_says_what_results_of_several_folders_are_called(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["matte", "--help"])
+    assert "keep the sub-folders" in " ".join(capsys.readouterr().out.split())
+    (folder / "other").mkdir()
+    Image.open(folder / "one.jpg").save(folder / "other" / "one.jpg")
+    assert matte(folder, str(folder / "one.jpg"), str(folder / "other" / "one.jpg")) == 0
+    assert "other/one.alpha.png" in written(folder)
 
 
 def test_what_may_be_missing_is_said_and_withheld_only_where_asked(
@@ -252,3 +306,38 @@ def test_a_canvas_and_a_format_are_chosen(folder: Path, capsys: pytest.CaptureFi
     assert "WebP has 8 bits per channel: choose PNG for 16" in capsys.readouterr().err
     assert matte(folder, one, "--canvas", "90") == 2
     assert "write it as 1200x800" in capsys.readouterr().err
+
+
+def test_what_should_be_looked_at_is_named_with_why(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faint, sure = {"alpha": 0.3, "confidence": 0.9}, {"alpha": 1.0, "confidence": 0.9}
+    looks = {"one.jpg": faint, "two.png": sure, "ref.png": {"alpha": 1.0, "confidence": 0.3}}
+
+    def stream(self: Matting, targets: list[Path], reference: Reference) -> Iterator[Matte]:
+        for target in targets:
+            picture, look = read_image(target), looks[target.name]
+            alpha = np.full(picture.size, look["alpha"], np.float32)
+            yield Matte(picture, alpha, alpha, look["confidence"], present=True)
+
+    monkeypatch.setattr(Matting, "stream", stream)
+    assert matte(folder, *(str(folder / name) for name in looks)) == 0
+    said = capsys.readouterr().err
+    assert "one.jpg: nearly nothing found, look at it (confidence 0.90)" in said
+    assert "ref.png: perhaps found, look at it (confidence 0.30)" in said
+    assert "two.png" not in said
+    last = said.splitlines()[-1]
+    one, ref = folder / "one.jpg", folder / "ref.png"
+    assert last == f"3 matted into {folder / 'out'}, 2 to be checked: {one}, {ref}"
+
+
+def test_of_many_to_be_checked_the_last_line_names_a_few(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("icm.cli.matte._NAMED", 1)
+    monkeypatch.setattr("icm.results.verdict.SURE", 2.0)
+    monkeypatch.setattr("icm.results.verdict.SOLID", 0.0)
+    one, two = str(folder / "one.jpg"), str(folder / "two.png")
+    assert matte(folder, one, two, "--set", "finish.present_threshold=0") == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.endswith(f"2 to be checked: {one} and 1 more, all named above")

@@ -93,3 +93,13 @@ def test_nothing_to_do_says_nothing():
     with Progress(0, stream=log):
         pass
     assert log.getvalue() == ""
+
+
+def test_what_failed_tells_no_rate():
+    log, clock = io.StringIO(), Clock()
+    with Progress(2, stream=log, clock=clock) as progress:
+        clock.now += 11
+        progress.advance("gone.jpg", failed=True)
+        clock.now += 11
+        progress.advance("lost.jpg", failed=True)
+    assert log.getvalue() == "1/2\n2/2\n"

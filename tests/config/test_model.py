@@ -82,3 +82,19 @@ def test_a_head_for_another_backbone_is_refused() -> None:
         ConfigError, match=r"is \[16, 32\], but the backbone's maps have \[32, 32\]"
     ):
         build(config, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "random"),
+    [
+        *((name, (), name == "tiny") for name in model_names()),
+        ("small", ("weights=null",), True),
+        ("small", ("network.encoder_weights=null",), True),
+        ("sd21", ("backbone.source=random",), True),
+        ("tiny", ("weights=head.safetensors",), True),
+    ],
+)
+def test_which_models_have_random_weights(
+    name: str, overrides: tuple[str, ...], random: bool
+) -> None:
+    assert read_model_config(name, overrides).is_random == random

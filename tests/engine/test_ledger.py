@@ -82,7 +82,7 @@ def test_a_second_writer_is_refused_only_while_the_first_is_there(tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"ledger":"icm-batch","format":99}\n', "ledger format 99, this version reads up to 2"),
+        ('{"ledger":"icm-batch","format":99}\n', "ledger format 99, this version reads up to 3"),
         ('{"some":"json"}\n', "is no ledger"),
         ("shopping list\n", "is no ledger"),
     ],

@@ -71,7 +71,7 @@ def test_what_needs_a_look_comes_first_and_everything_is_inside(
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert len(page.captions) == 7
-    assert "<bad> & worse.png failed: the picture is no picture" in re.sub(
+    assert "<bad> & worse.png failed: the file is not a picture" in re.sub(
         r"\s+", " ", page.captions[0]
     )
     assert "b/3.png" in page.captions[1] and "maybe not in this picture" in page.captions[1]
@@ -96,7 +96,7 @@ def test_the_table_beside_the_page_has_every_target_in_its_order(
         text = (tmp_path / table).read_text(encoding="utf-8")
         rows = list(csv.reader(io.StringIO(text)))
         assert rows[0] == ["picture", "object", "how likely the object is in the picture", "note"]
-        assert rows[1][:3] == ["bad.png", "failed", ""] and "is no picture" in rows[1][3]
+        assert rows[1][:3] == ["bad.png", "failed", ""] and "is not a picture" in rows[1][3]
         assert rows[2][:3] == ["b/3.png", "maybe not in this picture", "0.1000"]
         assert {row[0] for row in rows[1:]} == {job.source for job, _ in kept.jobs}
         page = Page((tmp_path / name).read_text(encoding="utf-8"))

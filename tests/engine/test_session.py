@@ -57,7 +57,7 @@ def test_the_ledger_says_what_was_done(
     assert len(entries) == 7
     failed = entries["", "bad.png"]
     assert (failed.state, failed.outputs) == ("failed", {})
-    assert "no picture" in (failed.error or "")
+    assert "not a picture" in (failed.error or "")
     entry = entries["", "a/0.png"]
     assert (entry.state, entry.stem, entry.size) == ("done", "a/0", (48, 64))
     assert set(entry.seconds) == {"read", "device", "finish", "write"}

@@ -41,8 +41,8 @@ def test_a_folder_with_a_failure(call: Call, capsys: pytest.CaptureFixture[str])
     report = call.folder / "report.html"
     assert call("--report", str(report), "--trim", "--save", "alpha") == 1
     printed = capsys.readouterr()
-    assert "3 done" in printed.out and "failed: bad.jpg: the picture is no picture" in printed.out
-    assert "bad.jpg: the picture is no picture" in printed.err
+    assert "3 done" in printed.out and "failed: bad.jpg: the file is not a picture" in printed.out
+    assert "bad.jpg: the file is not a picture" in printed.err
     assert set(hashes(call.folder / "out")) == {f"sub/{number}.alpha.png" for number in range(3)}
     assert "bad.jpg" in report.read_text(encoding="utf-8")
     (call.folder / "in" / "bad.jpg").unlink()
@@ -110,7 +110,7 @@ def test_a_zip_by_its_name(call: Call) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--groups", "g.json"], "either --reference"),
+        (["--groups", "g.json"], "either --reference PICTURE with --mask, --points or --box, or a"),
         (["--list", "x", "--pattern", "*.png"], "--list names all targets"),
         (["--watch", "--dry-run"], "--watch looks at IN_DIR"),
         (["--archive", "zip", "--report", "r.html"], "need results in a folder"),

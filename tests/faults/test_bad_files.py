@@ -47,7 +47,7 @@ def _spoil(folder: Path) -> dict[str, str]:
     return {
         "truncated.jpg": "damaged",
         "empty.png": "empty",
-        "page.png": "no picture",
+        "page.png": "not a picture",
         "noise.jpg": "picture",
         "vast.png": "100 megapixels",
         "bomb.png": "100 megapixels",

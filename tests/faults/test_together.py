@@ -68,7 +68,7 @@ def test_watching_takes_complete_files_only_and_ends_on_a_signal(runs: Runs) -> 
     (targets / "bad.png").write_bytes(b"no picture")
     clock.until_seen()
     clock.advance(settle)
-    until(lambda: "bad.png: the picture is no picture" in runs.printed(out))
+    until(lambda: "bad.png: the file is not a picture" in runs.printed(out))
     paint(targets / "bad.png", seed=31)
     clock.until_seen()
     clock.advance(settle)

@@ -273,7 +273,7 @@ def test_files_that_are_no_picture(tmp_path):
     empty = tmp_path / "empty.png"
     empty.touch()
     for path, words in (
-        (text, "no picture"),
+        (text, "not a picture that can be read, or it is damaged"),
         (empty, "is empty"),
         (tmp_path / "none.png", "No such file"),
         (tmp_path, "cannot read"),

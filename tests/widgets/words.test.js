@@ -10,6 +10,8 @@ test("confidence is said of presence, never of quality", () => {
   const absent = icm.judged({ ...result, present: false, confidence: 0.1 });
   assert.equal(absent, "Probably not in this picture (10 % likely to be there).");
   assert.match(icm.judged({ ...result, doubt: "much of its edge is unclear" }), /Check it: much of its edge/);
+  const nothing = icm.judged({ ...result, confidence: 0.16, doubt: "nearly nothing was found" });
+  assert.equal(nothing, "Check it: nearly nothing was found (16 % likely to be there).");
   assert.match(icm.judged({ ...result, present: false, overruled: true }), /because you said/);
 });
 

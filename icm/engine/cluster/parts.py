@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from icm.engine.cluster.access import shown
-from icm.engine.cluster.rows import FORMAT, FORMAT_KEY, Row, columns
+from icm.engine.cluster.rows import FORMAT, FORMAT_KEY, LATER, Row, columns
 from icm.engine.cluster.storage import Place
 from icm.errors import InputError, OutputError
 
@@ -64,7 +64,7 @@ class PartsLedger:
         """
         from pyarrow import parquet  # noqa: PLC0415 - of the extra [ray]
 
-        wanted = set(columns().names)
+        wanted = set(columns().names) - LATER
         for name in self._parts:
             place = self._place.below(name)
             try:

@@ -12,6 +12,7 @@ from icm.engine.ledger import Entry, InputRecord, OutputRecord
 
 FORMAT = 1
 FORMAT_KEY = b"icm-batch"
+LATER = {"highest"}  # columns that the first ledgers of this format lack
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Row:
             "state": entry.state,
             "confidence": entry.confidence,
             "present": entry.present,
+            "highest": entry.highest,
             "height": entry.size[0] if entry.size else None,
             "width": entry.size[1] if entry.size else None,
             "box": list(entry.box) if entry.box else None,
@@ -97,6 +99,7 @@ def row_of(values: Mapping[str, Any]) -> Row:
         box=tuple(values["box"]) if values["box"] else None,
         confidence=values["confidence"],
         present=values["present"],
+        highest=values.get("highest"),
         seconds={each["stage"]: each["seconds"] for each in values["seconds"]},
         error=values["error"],
         run=values["run"],
@@ -132,6 +135,7 @@ def columns() -> Any:
         **dict.fromkeys(("group", "source", "uri", "stem", "state"), text),
         "confidence": pa.float64(),
         "present": pa.bool_(),
+        "highest": pa.float64(),
         **dict.fromkeys(("height", "width"), pa.int32()),
         "box": pa.list_(pa.int32()),
         **dict.fromkeys(("error", "input_sha256"), text),

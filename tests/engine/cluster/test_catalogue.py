@@ -12,7 +12,7 @@ from icm.engine import Group, make_jobs
 from icm.engine.cluster import catalogue
 from icm.engine.cluster.catalogue import Catalogue
 from icm.engine.cluster.manifest import Target
-from icm.engine.cluster.rows import Row
+from icm.engine.cluster.rows import Row, row_of
 from icm.engine.ledger import Entry
 
 NAMES = st.lists(
@@ -70,6 +70,14 @@ def test_the_last_row_of_a_target_counts() -> None:
     (item,) = base.items()
     assert item.before is not None
     assert item.before.row.entry == rows[1].entry
+
+
+def test_a_row_keeps_all_of_its_entry_and_older_ones_lack_the_highest_alpha() -> None:
+    row = _row("", "a.png", "a", present=True, confidence=0.9, highest=0.3)
+    values = row.values()
+    assert row_of(values).entry == row.entry
+    del values["highest"]
+    assert row_of(values).entry == row.entry.model_copy(update={"highest": None})
 
 
 def test_a_target_given_twice_is_done_once_and_two_of_one_name_are_an_error() -> None:

@@ -120,7 +120,7 @@ def test_results_and_rows_are_those_of_one_machine(
     run_folder(request, tmp_path / "local", Stop(), followed)
     assert _results(station.store) == hashes(tmp_path / "local")
     assert {source: row.entry.state for source, row in rows.items()} == followed.states
-    assert "no picture" in (rows["bad.png"].entry.error or "")
+    assert "not a picture" in (rows["bad.png"].entry.error or "")
     record = rows["1.png"].entry.outputs["alpha"]
     assert record.sha256 == _results(station.store)["1.alpha.png"]
     assert not list((station.worker._folder).rglob("*.png"))

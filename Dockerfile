@@ -2,8 +2,9 @@
 #   docker build -t icm .                                  (CPU)
 #   docker build -t icm:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
 #   docker build -t icm:ray --build-arg EXTRAS=heic,ray .  (a node of a Ray cluster, docs/cluster.md)
-#   docker run -p 7860:7860 icm
-#   docker run --gpus all -v "$PWD:/data" icm:gpu batch in --reference ref.jpg --mask mask.png -o out
+#   docker run -p 127.0.0.1:7860:7860 icm
+#   docker run --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/data" icm:gpu \
+#       batch in --reference ref.jpg --mask mask.png -o out
 # BASE may be any Debian or Ubuntu with Python 3.11 or newer to be had, nvidia/cuda:12.8.1-base-ubuntu24.04
 # for one; torch's wheels bring their own CUDA libraries, so the default serves GPUs too.
 # The default is pinned by the digest of its list for all platforms; to move it:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import venv
+from argparse import ArgumentParser
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from app.settings import add_options
 from tests.container.indexes import Package, served
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,6 +150,31 @@ def test_compose_bounds_memory_and_the_temporary_file_system(service: str) -> No
     assert settings["memswap_limit"] == settings["mem_limit"]
     assert settings["pids_limit"] > 0
     assert settings["read_only"] and settings["cap_drop"] == ["ALL"]
+
+
+@pytest.mark.parametrize("service", ["cpu", "gpu"])
+def test_compose_passes_the_page_s_variables_on(service: str) -> None:
+    """All that the page's options name, but where it listens: that is the image's."""
+    values = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    passed = values["services"][service]["environment"]
+    named = {"ICM_MODEL", "ICM_DEVICE", *re.findall(r"ICM_[A-Z_]+", _page_options())}
+    assert {"ICM_AUTH", "ICM_AUTH_FILE", "ICM_ALLOW_HOST", "ICM_PROXY"} < named
+    assert sorted(passed) == sorted(named - {"ICM_HOST", "ICM_PORT"})
+
+
+def _page_options() -> str:
+    parser = ArgumentParser()
+    add_options(parser)
+    return "".join(parser.format_help().split())  # names may be broken at the ends of lines
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "compose.yaml", "README.md", "docs/container.md"])
+def test_documented_commands_publish_to_loopback_and_write_as_the_caller(file: str) -> None:
+    text = re.sub(r"\\\n\s*", "", (ROOT / file).read_text(encoding="utf-8"))
+    for command in re.findall(r"^(?:# *)?(docker run .*)", text, flags=re.MULTILINE):
+        assert all(port.startswith("127.0.0.1:") for port in re.findall(r" -p (\S+)", command))
+        if ":/data" in command:
+            assert '--user "$(id -u):$(id -g)"' in command
 
 
 def test_the_documents_name_the_same_index() -> None:

@@ -189,7 +189,7 @@ def _target_view(visitor: Visitor, target: Target, basis: str) -> View:
         "reason": target.reason or (target.doubt and f"Check it: {target.doubt}."),
         "ready": ready,
         "thumbnail": _url(visitor, target.key, "thumbnail.webp"),
-        "card": card if ready else None,
+        "card": card if ready and target.state != "absent" else None,
     }
 
 

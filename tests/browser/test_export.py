@@ -37,7 +37,7 @@ def test_files_are_chosen_and_downloaded(visit, served) -> None:
     page.reload()
     viewer.get_by_text("Files to download").click()
     expect(viewer.get_by_label("Canvas width")).to_have_value("90", timeout=120_000)
-    viewer.get_by_label("JPEG").check(force=True)
+    viewer.locator("label", has_text="JPEG").click()
     viewer.get_by_text("on white, where none is chosen").wait_for()
     assert visitor.export.kinds == ("composite",)
 

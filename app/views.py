@@ -71,10 +71,12 @@ def viewer_view(session: Session) -> View:
 
 
 def doubtful_first(targets: Sequence[Target]) -> list[Target]:
-    """The least likely to show the object first, then all that are likely enough, in order."""
-    doubtful = [target for target in targets if target.state == "absent"]
-    rest = [target for target in targets if target.state != "absent"]
-    return [*sorted(doubtful, key=lambda target: target.confidence), *rest]
+    """May lack the object, to be checked, the rest; within each the least likely first."""
+
+    def urgency(target: Target) -> tuple[bool, bool, float]:
+        return target.state != "absent", not target.doubt, target.confidence
+
+    return sorted(targets, key=urgency)
 
 
 def progress_view(progress: Progress) -> View:
@@ -187,7 +189,7 @@ def _target_view(session: Session, target: Target, basis: str) -> View:
         "reason": target.reason or (target.doubt and f"Check it: {target.doubt}."),
         "ready": ready,
         "thumbnail": _url(session, target.key, "thumbnail.webp"),
-        "card": card if ready else None,
+        "card": card if ready and target.state != "absent" else None,
     }
 
 

@@ -187,6 +187,7 @@ window.icm = (() => {
     });
     const ofServer = (key, value) => key !== "name" && typeof value === "string" && value.startsWith("icm/");
     const address = (key, value) => ofServer(key, value) ? `${root()}/${value}` : value;
+    element.firstChild.hidden = true; // until the server has said what there is
     let newest = 0; // answers may overtake one another; an older state never replaces a newer
     const plain = (anew = false) => {
       if (!props.value) return;
@@ -194,6 +195,7 @@ window.icm = (() => {
       if (!ours(props.value) || !anew && props.value.version < newest) return;
       newest = props.value.version;
       if ("active" in props.value) icm.patience.answered(props.value.active);
+      element.firstChild.hidden = false;
       show(JSON.parse(JSON.stringify(props.value), address));
     };
     watch("value", () => plain());

@@ -57,8 +57,8 @@ icm.widgets.easel = (element, act) => {
     picker("Add another photo", { multiple: true, onfiles: addPhotos }),
     picker("Use a mask or cut-out file", { onfiles: addMask }),
     h("button", { type: "button", class: "icm-button", onclick: saveReference }, "Save reference"));
-  const work = h("div", { class: "icm-work" }, strip, toolbar, frame, status, more);
-  element.replaceChildren(h("div", { class: "icm" }, first, work, problem));
+  const work = h("div", { class: "icm-work" }, strip, toolbar, frame, status);
+  element.replaceChildren(h("div", { class: "icm" }, first, work, problem, more));
   droppable(element, (files) => files.some((f) => f.name.endsWith(".icmref")) ? addSaved(files) : addPhotos(files));
   icm.pasters.push({ element, wants: () => !view.photos.length, take: addPhotos });
   icm.flushes.push(flush);
@@ -103,7 +103,7 @@ icm.widgets.easel = (element, act) => {
   function show(next) {
     view = next;
     first.hidden = view.photos.length > 0;
-    work.hidden = !view.photos.length;
+    work.hidden = more.hidden = !view.photos.length;
     strip.replaceChildren(...view.photos.map(card));
     kept.reconcile("photo", view.photos.map(({ key }) => key), false);
     kept.reconcile("reference", view.photos.map(({ key }) => key), false);

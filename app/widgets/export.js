@@ -22,7 +22,7 @@ icm.exporting = (url, changed) => {
   const marginBox = named("Margin (pixels)", margin), qualityBox = named("Quality (1 to 100)", quality);
   const canvasBox = h("span", { class: "icm-number" }, h("span", {}, "Width × height"), width, height);
   const box = h("details", { class: "icm-panel" }, h("summary", {}, "Files to download"),
-    h("div", { class: "icm-row" }, boxes), format.group, bits.group, size.group,
+    h("div", { class: "icm-row" }, boxes), h("div", { class: "icm-row" }, format.group, bits.group, size.group),
     h("div", { class: "icm-row" }, marginBox, canvasBox, qualityBox, says));
 
   const chosen = (group) => group.querySelector("input:checked")?.value;

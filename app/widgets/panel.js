@@ -30,7 +30,8 @@ icm.panel = (paper, change, all) => {
   const every = h("button", { type: "button", class: "icm-button", onclick: forAll }, "Apply to all pictures");
   const reset = h("button", { type: "button", class: "icm-button", onclick: () => { fill({}); soon(); } }, "Reset");
   const box = h("details", { class: "icm-panel" }, h("summary", {}, "Adjust"),
-    h("div", { class: "icm-knobs" }, knobs), objects.group, h("div", { class: "icm-row" }, every, reset, says));
+    h("div", { class: "icm-knobs" }, knobs), h("div", { class: "icm-row" }, objects.group),
+    h("div", { class: "icm-row" }, every, reset, says));
 
   function values() {
     const chosen = { objects: "all" };

@@ -1,5 +1,19 @@
 // Step 2: the pictures to matte in the order of their upload. Each card shows its state and, once it
 // is there, its cut-out; failures are summed up above, and a removal can be undone.
+
+// What the button that cuts a marked photo out says; its name where there are several.
+icm.offerWords = (name, several) => `Cut it out of ${several ? name : "the marked photo"} too`;
+
+// Which of some files are pictures, and a sentence on those that are not. One alone is sent in any case.
+icm.pictures = (files) => {
+  const PICTURE = /\.(jpe?g|png|webp|tiff?|bmp|gif|hei[cf])$/i, NAMED = 3;
+  const wanted = ({ file, name }) => files.length === 1 || file.type.startsWith("image/") || PICTURE.test(name);
+  const names = files.filter((each) => !wanted(each)).map(({ name }) => name);
+  const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : "";
+  const said = names.length ? `Left out, no pictures: ${names.slice(0, NAMED).join(", ")}${more}.` : "";
+  return { pictures: files.filter(wanted), said };
+};
+
 icm.widgets.tray = (element, act) => {
   const { h, picker, droppable, kept } = icm;
   const WORDS = {
@@ -20,6 +34,7 @@ icm.widgets.tray = (element, act) => {
   const problem = h("p", { class: "icm-problem", role: "alert" });
   const failures = h("p", { class: "icm-problem icm-failures", role: "status" });
   const ignored = h("p", { class: "icm-hint", role: "status" });
+  const others = h("p", { class: "icm-hint", role: "status" });
   const button = (text, onclick, label) =>
     h("button", { type: "button", class: "icm-button", "aria-label": label, onclick }, text);
   const clear = button("Remove all", () => { drop(); act({ action: "clear" }); });
@@ -33,14 +48,14 @@ icm.widgets.tray = (element, act) => {
       picker("Choose pictures", { multiple: true, onfiles: add, style: "icm-strong" }),
       picker("Choose a folder", { multiple: true, folder: true, onfiles: add }), clear),
     marked);
-  element.replaceChildren(h("div", { class: "icm" }, zone, undo, failures, grid, bar, ignored, status, problem));
+  const says = [undo, others, failures, grid, bar, ignored, status, problem];
+  element.replaceChildren(h("div", { class: "icm" }, zone, says));
   droppable(element, add);
   icm.pasters.push({ element, wants: () => true, take: add });
 
-  const PICTURE = /\.(jpe?g|png|webp|tiff?|bmp|gif|hei[cf])$/i;
   async function add(files) {
-    const wanted = ({ file, name }) => files.length === 1 || file.type.startsWith("image/") || PICTURE.test(name);
-    const pictures = files.filter(wanted);
+    const { pictures, said: leftOut } = icm.pictures(files);
+    others.textContent = leftOut;
     const preview = (file) => file.size < 2e7 ? URL.createObjectURL(file) : "";
     const note = (each) => [each, { name: each.name, preview: preview(each.file), error: null }];
     const notes = new Map(pictures.map(note));
@@ -121,7 +136,7 @@ icm.widgets.tray = (element, act) => {
     undo.hidden = !view.removed || progress.active;
     undoText.textContent = view.removed === 1 ? "1 picture removed." : `${view.removed} pictures removed.`;
     marked.hidden = progress.active || !view.marked.length;
-    const offer = ({ key, name }) => button("Cut it out of the marked photo too",
+    const offer = ({ key, name }) => button(icm.offerWords(name, view.marked.length > 1),
       () => act({ action: "add_photo", key }), `Cut it out of the marked photo too: ${name}`);
     marked.replaceChildren(...view.marked.map(offer));
     failures.textContent = view.failures ?? "";

@@ -38,7 +38,7 @@ icm.widgets.viewer = (element, act) => {
   ], (value) => back(COLOURS[value] ?? (value === "colour" ? colour.value : value)));
   const upload = picker("Choose a background", { onfiles: addBackground });
   const problem = h("p", { class: "icm-problem", role: "alert" });
-  const downloads = h("div", { class: "icm-row" });
+  const downloads = h("div", { class: "icm-row icm-downloads" });
   const copy = icm.copier(() => view.result.full.cutout, problem);
   const everything = h("a", { class: "icm-button icm-strong icm-last", download: "mattes.zip" }, "Download all (zip)");
   const verdict = icm.verdict(act, everything);

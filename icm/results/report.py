@@ -27,7 +27,7 @@ _COLUMNS = ("picture", "object", "how likely the object is in the picture", "not
 _STYLE = """
 body{font:15px/1.4 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;
 color:#222;background:#fafafa}
-pre{white-space:pre-wrap}h2{margin-top:2.5rem}
+pre{white-space:pre-wrap}pre:empty{display:none}h2{margin-top:2.5rem}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(25rem,1fr));gap:1rem}
 figure{margin:0;padding:.6rem;background:#fff;border:1px solid #ddd;border-left:4px solid #9c9}
 figure.failed{border-left-color:#c33}figure.absent,figure.check{border-left-color:#e90}

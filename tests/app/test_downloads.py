@@ -309,3 +309,13 @@ def test_the_command_line_quotes_what_a_visitor_wrote(session) -> None:
 )
 def test_progress_is_told_in_a_sentence(progress, text) -> None:
     assert progress_view(progress)["text"] == text
+
+
+def test_the_reports_begin_with_what_needs_a_look(finished) -> None:
+    visitor, _ = finished
+    for target, sure in zip(visitor.targets, (0.95, 0.4, 0.8, 0.9), strict=True):
+        target.confidence = sure
+    visitor.targets[1].doubt = "the object may not be the right one"
+    visitor.targets[3].doubt = "much of its edge is unclear"
+    rows = csv.reader(io.StringIO(_zipped(visitor).read("report.csv").decode()))
+    assert [row[2] for row in rows][1:] == ["0.4000", "0.9000", "0.8000", "0.9500"]

@@ -235,6 +235,7 @@ def test_a_doubtful_picture_is_shown_with_its_matte_in_its_place(doubtful, devic
     cards = tray_view(doubtful)["targets"]
     assert [view["name"] for view in cards] == ["0.png", "1.png", "2.png"]
     assert [view["state"] for view in cards] == ["done", "done", "absent"]
+    assert [view["card"] is None for view in cards] == [False, False, True]  # the picture itself
     doubtful.chosen_target = doubtful.targets[2].key
     shown = viewer_view(doubtful)["result"]
     assert (shown["name"], shown["present"], shown["confidence"]) == ("2.png", False, 0.1)

@@ -37,7 +37,7 @@ def test_files_are_chosen_and_downloaded(visit, served) -> None:
     page.reload()
     viewer.get_by_text("Files to download").click()
     expect(viewer.get_by_label("Canvas width")).to_have_value("90", timeout=120_000)
-    viewer.get_by_label("JPEG").check(force=True)
+    viewer.locator("label", has_text="JPEG").click()
     viewer.get_by_text("on white, where none is chosen").wait_for()
     assert session.export.kinds == ("composite",)
 
@@ -77,3 +77,19 @@ def test_the_cut_out_is_copied_with_its_transparency(visit, served) -> None:
     with Image.open(path) as cutout, Image.open(io.BytesIO(bytes(copied))) as image:
         assert (image.mode, image.size) == ("RGBA", cutout.size)
         assert image.getchannel("A").tobytes() == cutout.getchannel("A").tobytes()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (1366, 768)])
+def test_the_downloads_of_the_picture_are_in_view(visit, served, width, height) -> None:
+    page, _ = _finished(visit, served, width=width, height=height)
+    page.locator("#viewer").get_by_text("Files to download").click()
+    page.locator(".icm-result").evaluate("(column) => { column.scrollTop = 0; }")
+    link = page.locator("#viewer").get_by_role("link", name="Alpha", exact=True)
+    shown = link.evaluate(
+        """(link) => {
+            link.closest(".icm-result").scrollIntoView();
+            const { left, top, width, height } = link.getBoundingClientRect();
+            return document.elementFromPoint(left + width / 2, top + height / 2) === link;
+        }"""
+    )
+    assert shown

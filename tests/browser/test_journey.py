@@ -225,6 +225,7 @@ def test_a_folder_keeps_its_sub_folders(visit, served, tmp_path) -> None:
     wait_for_cards(page, ".icm-is-waiting", 2)
     names = {target.name.as_posix() for target in session_of(page, served).targets}
     assert names == {"trip/a.png", "trip/day/a.png"}
+    page.get_by_text("Left out, no pictures: trip/notes.txt.").wait_for()
 
 
 def test_a_pasted_picture_becomes_the_photo(visit) -> None:

@@ -132,6 +132,8 @@ def test_a_wrong_reference_can_be_removed_and_an_unmarked_one_is_ignored(done) -
     shown = page.locator(".toast-message-item:visible")
     page.wait_for_function("document.querySelectorAll('.toast-message-item').length >= 2")
     assert shown.count() == 1
+    first_letter = "(text) => getComputedStyle(text, '::first-letter').textTransform"
+    assert shown.locator(".toast-message-text").evaluate(first_letter) == "uppercase"
 
 
 def test_a_model_that_is_not_installed_changes_nothing(done) -> None:

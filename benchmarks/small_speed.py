@@ -51,6 +51,11 @@ import sys, tempfile, time
 import cv2, numpy as np
 import icm
 from icm.images import read_image
+try:  # as the command does
+    from icm.memory import keep_freed_memory
+    keep_freed_memory()
+except ImportError:  # checkouts before it
+    pass
 model = icm.load("small", device="cpu", overrides=[x for x in sys.argv[1].split(",") if x])
 reference = model.reference(sys.argv[2], sys.argv[3])
 out = tempfile.mkdtemp()

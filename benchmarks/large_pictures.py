@@ -37,6 +37,11 @@ WORKER = """
 import resource, sys, time
 import icm
 from icm.images import read_image
+try:  # as the command does
+    from icm.memory import keep_freed_memory
+    keep_freed_memory()
+except ImportError:  # checkouts before it
+    pass
 model = icm.load("small", device="cpu")
 reference = model.reference(sys.argv[1], sys.argv[2])
 for line in sys.stdin:

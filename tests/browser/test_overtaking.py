@@ -15,15 +15,19 @@ def test_an_older_answer_never_replaces_a_newer_one(visit) -> None:
             const shown = [], props = {value: null};
             let changed;
             icm.widgets.probe = () => (value) => shown.push(value.text);
-            icm.widget("probe", null, null, props, (name, call) => { changed = call; });
+            const element = document.createElement("div");
+            element.append(document.createElement("p"));
+            icm.widget("probe", element, null, props, (name, call) => { changed = call; });
+            shown.push(element.firstChild.hidden);
             for (const [version, text] of [[3, "first"], [5, "newer"], [4, "late"], [5, "again"]]) {
                 props.value = {version, text};
                 changed();
             }
+            shown.push(element.firstChild.hidden);
             return shown;
         }"""
     )
-    assert shown == ["first", "newer", "again"]
+    assert shown == [True, "first", "newer", "again", False]
 
 
 def test_a_background_stays_until_the_server_has_heard_of_it(visit) -> None:

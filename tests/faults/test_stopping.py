@@ -68,7 +68,7 @@ import icm.images.encode
 
 stuck = Path(sys.argv.pop())
 
-def write_png(path, *arguments):
+def write_png(path, *arguments, **options):
     stuck.touch()
     time.sleep(1000)
 

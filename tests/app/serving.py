@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,8 +66,17 @@ def running(settings: Settings, *, wait: bool = True, port: int = 0) -> Iterator
             yield Running(url, state, app)
         finally:
             server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive(), "the page did not end"
+            thread.join(60)  # of a busy machine
+            assert not thread.is_alive(), f"the page did not end:\n{_stacks()}"
+
+
+def _stacks() -> str:
+    """Where each thread is."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "\n".join(
+        f"{names.get(ident)}:\n{''.join(traceback.format_stack(frame))}"
+        for ident, frame in sys._current_frames().items()
+    )
 
 
 @contextlib.contextmanager

@@ -409,7 +409,7 @@ def test_what_is_no_picture_is_never_opened_by_other_decoders(tmp_path) -> None:
     """Pillow would start another program for PostScript."""
     path = tmp_path / "a.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9999 9999\n%%EndComments\n")
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(InputError, match="not a picture"):
         uploads.check_size(path, Settings())
 
 

@@ -4,7 +4,7 @@ icm.welcome = () => {
   const good = [
     ["Good at", "the same thing in other places, animals and people in other poses, soft edges such as fur."],
     ["Fair at", "several of a kind at once, dark on dark, things that touch one another."],
-    ["Bad at", "one of many that look alike, single hairs, glass. The large model does better."],
+    ["Bad at", "one of many that look alike, single hairs, glass."],
   ];
   const picture = h("img", { src: icm.url("about/welcome.webp"), width: 1200, height: 750,
     alt: "Left, a photo in which an object is marked once. Right, three other pictures before and after: "

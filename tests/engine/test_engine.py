@@ -415,7 +415,7 @@ def test_results_that_nobody_takes_hold_the_reading_back(engine: Engine) -> None
     run = engine.run(stages, _names("a", 40))
     assert next(run) == "A0"
     _until(lambda: engine._at_work == 0)
-    assert len(read) < 12
+    assert len(read) <= 18  # twice as many as may be read ahead, and those that are at work
     assert list(run) == [name.upper() for name in _names("a", 40)[1:]]
 
 

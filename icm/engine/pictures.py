@@ -189,17 +189,22 @@ class Pictures(Generic[Job, Outcome]):
 
 
 class _Clock:
-    """Seconds of a device that passes share."""
+    """Seconds of a device that passes share.
 
-    def __init__(self) -> None:
+    Args:
+        now: what time it is, in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.busy = 0.0
+        self._now = now
         self._share = 0.0  # of a pass that has been at work from the beginning
         self._at_work = 0
         self._last = 0.0
 
     def changed(self, by: int) -> float:
         """One more pass is at work, or one less; a pass's seconds lie between its two answers."""
-        now = time.monotonic()
+        now = self._now()
         if self._at_work:
             self.busy += now - self._last
             self._share += (now - self._last) / self._at_work

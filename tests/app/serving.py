@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,10 +67,7 @@ def running(settings: Settings, *, wait: bool = True, port: int = 0) -> Iterator
         finally:
             server.should_exit = True
             thread.join(20)
-            if thread.is_alive():  # seen at the end of whole runs of the suite, not explained yet
-                server.force_exit = True
-                state.close()
-                warnings.warn(f"the page did not end:\n{_stacks()}", stacklevel=1)
+            assert not thread.is_alive(), f"the page did not end:\n{_stacks()}"
 
 
 def _stacks() -> str:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
-from icm.engine import pictures
 from icm.engine.pictures import _Clock
 
 
-def test_passes_side_by_side_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passes_side_by_side_share_the_time() -> None:
     now = 100.0
-    monkeypatch.setattr(pictures.time, "monotonic", lambda: now)
-    clock = _Clock()
+    clock = _Clock(lambda: now)  # not the process's clock: event loops of other threads read it
     first = clock.changed(1)
     now += 2  # alone
     second = clock.changed(1)

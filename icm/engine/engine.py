@@ -193,12 +193,12 @@ class Engine:
             line.add(item)
 
     def _has_room(self, line: Line, ahead: int) -> bool:
-        """Whether one more may be read ahead."""
+        """Whether one more may be added."""
         with self._changed:
-            return line.has_room(ahead, self._bound)
+            return line.has_room(ahead)
 
     def _ended_item(self, line: Line, *, ordered: bool) -> Item | None:
-        with self._changed:
+        with self._dispatching():  # what was held back because of it may be read
             return line.taken(ordered=ordered)
 
     def _wait(self, line: Line, *, ordered: bool, more: bool) -> bool:
@@ -260,7 +260,7 @@ class Engine:
         for line in self._rotation:
             if line.pause() and (freed := line.put_back()):
                 self._gate.leave(freed)
-        while self._readers and (found := self._rotation.next_unread()) is not None:
+        while self._readers and (found := self._rotation.next_unread(self._bound)) is not None:
             line, item = found
             ticket = self._gate.ticket()
             if self._begun(self._reading, self._read, line, [item], item, ticket):

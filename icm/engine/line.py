@@ -165,18 +165,26 @@ class Line:
             group.append(self.uncomputed.popleft())
         return group
 
-    def has_room(self, ahead: int, bound: int) -> bool:
-        """Whether one more may be read ahead; passes that grow need more of them.
+    def has_room(self, ahead: int) -> bool:
+        """Whether one more may be added; passes that grow need more of them.
 
         Args:
             ahead: items that may be read before the device takes them.
-            bound: of the sizes of outcomes that the caller has not had.
         """
         self.skip()
         most = max(ahead, 2 * self.stages.most(), self.stages.parallel + 1)
-        held = sum(item.size for item in self.items if item.state is State.ENDED)
-        full = self.stages.keeps and held >= bound
-        return len(self.uncomputed) < most and len(self.items) <= 2 * most and not full
+        return len(self.uncomputed) < most and len(self.items) <= 2 * most
+
+    def full(self, bound: int) -> bool:
+        """Whether the outcomes that the caller has not had are so large that no more is read.
+
+        What they wait for, an earlier item, has been read before them.
+
+        Args:
+            bound: of their sizes together.
+        """
+        held = (item.size for item in self.items if item.state is State.ENDED)
+        return self.stages.keeps and sum(held) >= bound
 
     def taken(self, *, ordered: bool) -> Item | None:
         """An item that has ended, which the caller has from now on."""
@@ -232,9 +240,13 @@ class Rotation:
             before += any(each.goes_on for each in lines)
         return 0
 
-    def next_unread(self) -> tuple[Line, Item] | None:
-        """What is read next: of those who may go first, the one with the least read ahead."""
-        lines = [line for line in self if line.unread and line.goes_on]
+    def next_unread(self, bound: int) -> tuple[Line, Item] | None:
+        """What is read next: of those who may go first, the one with the least read ahead.
+
+        Args:
+            bound: of the sizes of outcomes that a line's caller has not had.
+        """
+        lines = [line for line in self if line.unread and line.goes_on and not line.full(bound)]
         if not lines:
             return None
         line = min(

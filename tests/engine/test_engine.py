@@ -415,8 +415,38 @@ def test_results_that_nobody_takes_hold_the_reading_back(engine: Engine) -> None
     run = engine.run(stages, _names("a", 40))
     assert next(run) == "A0"
     _until(lambda: engine._at_work == 0)
-    assert len(read) <= 18  # twice as many as may be read ahead, and those that are at work
+    assert len(read) < 12
     assert list(run) == [name.upper() for name in _names("a", 40)[1:]]
+
+
+def test_results_that_wait_for_an_earlier_one_hold_the_reading_back(engine: Engine) -> None:
+    read: list[str] = []
+    gate = threading.Event()
+
+    def reading(job: str) -> str:
+        read.append(job)
+        return job
+
+    def write(job: str) -> str:
+        assert job != "a0" or gate.wait(20)
+        return job.upper()
+
+    stages: Stages[str, str, str, str] = Stages(
+        read=reading,
+        weight=lambda loaded: 400,
+        same_pass=lambda first, second: False,
+        most=lambda: 1,
+        predict=list,
+        write=write,
+        parallel=4,
+        keeps=True,
+    )
+    run = _later(lambda: list(engine.run(stages, _names("a", 40))))
+    _until(lambda: len(read) > 3 and engine._at_work == 1)
+    held = len(read)
+    gate.set()
+    assert run.result(20) == [name.upper() for name in _names("a", 40)]
+    assert held <= 1 + 3 + 2 + 2  # the first, those that fill the bound, at work, being read
 
 
 class Refused:

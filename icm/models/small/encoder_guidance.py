@@ -8,9 +8,8 @@ alike. The target's tokens never see the target itself as a neighbour: that woul
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +17,7 @@ from einops import einsum, rearrange
 from torch import Tensor
 
 from icm.functional.ridge import weighted_ridge_scores
+from icm.models.small.nearest import nearest
 
 KINDS: Mapping[str, tuple[int, int]] = {  # blocks by position in the list of encoder maps
     "texture": (1, 2),  # fine patterns and colours: the same object again
@@ -59,10 +59,8 @@ RIDGE = 3e-2
 COLOUR_RIDGE = 5e-2
 SCORE_LIMIT = 3.0
 LOGIT_LIMIT = 6.0
-EXCLUDED = -4.0  # added to a cosine, it never is the highest
 FOREGROUND_SHARE = 0.5  # a token is foreground from this share of the mask's highest value
 PEAK_TOKENS = 20
-ROWS = 256  # of a matrix of cosines at a time, on a CPU
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def encoder_guidance(
         for name, blocks in KINDS.items()
     }
     channels, facts = [], []
-    for inside_bn, outside_bn, back_bm in _nearest(kinds, foreground_bm):
+    for inside_bn, outside_bn, back_bm in nearest(tuple(kinds.values()), foreground_bm):
         odds_bn = (inside_bn - outside_bn) / LIKENESS_TEMPERATURE
         channels += [inside_bn * 2, odds_bn]
         facts.append(_match_facts(back_bm, foreground_bm, inside_bn, odds_bn))
@@ -218,49 +216,6 @@ def _centred(mine_bnc: Tensor, theirs_bmc: Tensor) -> tuple[Tensor, Tensor]:
     mean_b1c = (mine_bnc.mean(dim=1, keepdim=True) + theirs_bmc.mean(dim=1, keepdim=True)) / 2
     mine_bnc, theirs_bmc = mine_bnc - mean_b1c, theirs_bmc - mean_b1c
     return F.normalize(mine_bnc, dim=-1), F.normalize(theirs_bmc, dim=-1)
-
-
-def _products(mine_bnc: Tensor, theirs_bmc: Tensor) -> Tensor:
-    return einsum(mine_bnc, theirs_bmc, "b n c, b m c -> b n m")
-
-
-def _nearest(
-    kinds: Mapping[str, tuple[Tensor, Tensor]], foreground_bm: Tensor
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Highest cosines of each of `MATCHED`.
-
-    On a CPU some of the target's tokens at a time: the products of all take longer to allocate
-    than to compute. Under autocast the products stay in its format, in which the highest is exact.
-
-    Yields:
-        of each target token to the foreground's and to the background's tokens, b n, -1 where there
-        are none; and of each reference token to the target's, b m.
-    """
-    mine_bnc, _ = next(iter(kinds.values()))
-    count = mine_bnc.shape[1]
-    step = ROWS if mine_bnc.device.type == "cpu" else count
-    penalties = [
-        torch.where(chosen_bm, 0.0, EXCLUDED)[:, None]
-        for chosen_bm in (foreground_bm, ~foreground_bm)
-    ]
-    parts: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in MATCHED]
-    for first in range(0, count, step):
-        cosines = [
-            _products(mine[:, first : first + step], theirs) for mine, theirs in kinds.values()
-        ]
-        cosines.append(reduce(torch.add, [cosine.float() for cosine in cosines]) / len(KINDS))
-        for part, cosine_bnm in zip(parts, cosines, strict=True):
-            inside_bn, outside_bn = (
-                (cosine_bnm + penalty_b1m.to(cosine_bnm)).amax(dim=-1) for penalty_b1m in penalties
-            )
-            part.append((inside_bn, outside_bn, cosine_bnm.amax(dim=1)))
-    for part in parts:
-        inside, outside, back = zip(*part, strict=True)
-        yield (
-            torch.cat(inside, dim=1).float().clamp_min(-1.0),
-            torch.cat(outside, dim=1).float().clamp_min(-1.0),
-            torch.stack(back).amax(dim=0).float(),
-        )
 
 
 def _match_facts(

@@ -12,6 +12,7 @@ from icm.backbones.joint import JointBackbone
 from icm.functional.beside import begun
 from icm.models.matting_model import MattingModel
 from icm.models.small.joint_network import JointNetwork
+from icm.models.small.network_steps import Prepared
 from icm.results import Example, Prediction
 
 
@@ -23,6 +24,10 @@ class JointModel(MattingModel):
         backbone, network = cast(JointBackbone, self.backbone), cast(JointNetwork, self.network)
         if network.diffusion_weight == 0:
             return super().forward(image_b3hw, examples, noise)
-        with begun(lambda: backbone.denoised(image_b3hw, noise)) as denoised:
+
+        def prepare() -> Prepared:
+            return network.prepared(backbone.denoised(image_b3hw, noise), examples)
+
+        with begun(prepare) as prepared:
             maps = backbone.encoder(image_b3hw)
-            return network.joined(image_b3hw, maps, denoised, examples)
+            return network.joined(image_b3hw, maps, prepared, examples)

@@ -19,6 +19,7 @@ from icm.models.confidence import peak_confidence
 from icm.models.small.encoder_network import EncoderNetwork
 from icm.models.small.encoder_steps import EncoderCoarse
 from icm.models.small.network import SmallNetwork
+from icm.models.small.network_steps import Prepared
 from icm.results import Example, Features, Prediction
 
 EVIDENCE_LIMIT = 8.0  # of the diffusion branch's logit: beyond it, it is no surer
@@ -44,14 +45,26 @@ class JointNetwork(nn.Module):
     def forward(self, target: Features, examples: Sequence[Example]) -> Prediction:
         """Alpha of targets; examples have the batch of the target or a batch of 1."""
         return self.joined(
-            target.image_b3hw, encoder_maps(target), lambda: denoiser_features(target), examples
+            target.image_b3hw,
+            encoder_maps(target),
+            lambda: self.prepared(denoiser_features(target), examples),
+            examples,
         )
+
+    def prepared(self, target: Features, examples: Sequence[Example]) -> Prepared:
+        """What the diffusion branch does before the encoder branch has an answer.
+
+        Args:
+            target: the denoiser's share.
+            examples: whole.
+        """
+        return self.diffusion.prepared(target, [_denoiser_example(each) for each in examples])
 
     def joined(
         self,
         image_b3hw: Tensor,
         maps: Sequence[Tensor],
-        denoised: Callable[[], Features],
+        prepared: Callable[[], Prepared],
         examples: Sequence[Example],
     ) -> Prediction:
         """As `forward`, where the denoiser may still be at work.
@@ -59,13 +72,13 @@ class JointNetwork(nn.Module):
         Args:
             image_b3hw: the targets.
             maps: the encoder's, fine to coarse.
-            denoised: gives the denoiser's share, as of `denoiser_features`.
+            prepared: called once, for what the method of that name makes of the denoiser's share.
             examples: of the batch of the target or a batch of 1.
         """
         start = self.encoder.begin(maps, image_b3hw, self.encoder.marked(examples))
         coarse = self.encoder.refine(start)
         if self.diffusion_weight > 0:
-            evidence_b1hw = self.diffusion_weight * self._evidence(denoised(), examples, coarse)
+            evidence_b1hw = self.diffusion_weight * self._evidence(prepared(), coarse)
             coarse = self.encoder.refine(
                 start, estimate_b1hw=coarse.logit_b1hw, evidence_b1hw=evidence_b1hw, passes=1
             )
@@ -73,21 +86,9 @@ class JointNetwork(nn.Module):
         confidence_b = coarse.present_b.sigmoid() * peak_confidence(alpha_b1hw)
         return Prediction(alpha_b1hw, coarse.prior_b1hw.sigmoid(), confidence_b)
 
-    def _evidence(
-        self, target: Features, examples: Sequence[Example], coarse: EncoderCoarse
-    ) -> Tensor:
-        """Logit of the diffusion branch, which starts from the encoder branch's answer.
-
-        Args:
-            target: the denoiser's share.
-            examples: whole.
-            coarse: the encoder branch's answer.
-        """
-        logit_b1hw = self.diffusion.coarse(
-            target,
-            [_denoiser_example(example) for example in examples],
-            coarse.logit_b1hw,
-        )
+    def _evidence(self, prepared: Prepared, coarse: EncoderCoarse) -> Tensor:
+        """Logit of the diffusion branch, which starts from the encoder branch's answer."""
+        logit_b1hw = self.diffusion.coarse(prepared, coarse.logit_b1hw)
         height, width = coarse.logit_b1hw.shape[-2:]
         return F.interpolate(
             logit_b1hw.clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT), size=(height, width), mode="bilinear"

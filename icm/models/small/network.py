@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from icm.blocks.plugs import Refinement
 from icm.models.small.guidance import GUIDANCE_CHANNELS, FewShotCorrespondence
-from icm.models.small.network_steps import Drawn, KnownTokens, SmallOutput, SmallSketch
+from icm.models.small.network_steps import Drawn, KnownTokens, Prepared, SmallOutput, SmallSketch
 from icm.models.small.presence import PresenceHead, presence_features
 from icm.models.small.token_reader import TokenReader
 from icm.results import Example, Features, Prediction
@@ -122,24 +122,25 @@ class SmallNetwork(nn.Module):
         logit_b1hw = self._decode(target, sketch)
         return SmallOutput(logit_b1hw, sketch.coarse_b1hw, sketch.guidance, sketch.present_b, first)
 
-    def coarse(
-        self, target: Features, examples: Sequence[Example], estimate_b1hw: Tensor
-    ) -> Tensor:
+    def prepared(self, target: Features, examples: Sequence[Example]) -> Prepared:
+        """What `coarse` needs of a batch of targets and their references, before any estimate."""
+        examples = tuple(_expanded(example, target.batch) for example in examples)
+        own = self.correspondence.tokens(target)
+        theirs = (self.correspondence.tokens(example.features) for example in examples)
+        return Prepared(target, examples, KnownTokens(own, (*theirs, own)))
+
+    def coarse(self, prepared: Prepared, estimate_b1hw: Tensor) -> Tensor:
         """Logit of alpha at 1/8 of the input, starting from an estimate by other means.
 
         Args:
-            target: a batch of targets.
-            examples: the references.
+            prepared: targets and references.
             estimate_b1hw: logit of alpha, any size; with it the target is one more reference from
                 the first pass on.
 
         Returns:
             b 1 h w, float32.
         """
-        examples = [_expanded(example, target.batch) for example in examples]
-        own = self.correspondence.tokens(target)
-        theirs = (self.correspondence.tokens(example.features) for example in examples)
-        known = KnownTokens(own, (*theirs, own))
+        target, examples, known = prepared.target, prepared.examples, prepared.known
         for _ in range(self.passes):
             found = _own_example(target, estimate_b1hw)
             estimate_b1hw = self._drawn(target, [*examples, found], known).coarse_b1hw

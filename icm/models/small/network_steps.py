@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from icm.models.small.guidance import FewShotGuidance, FewShotReference, FewShotTokens
+from icm.results import Example, Features
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,21 @@ class KnownTokens:
 
     target: FewShotTokens
     examples: tuple[FewShotTokens, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Targets and their references, before there is an estimate of alpha.
+
+    Attributes:
+        target: a batch of targets.
+        examples: the references, of the same batch.
+        known: tokens of both; the target is the last of the examples.
+    """
+
+    target: Features
+    examples: tuple[Example, ...]
+    known: KnownTokens
 
 
 @dataclass(frozen=True)

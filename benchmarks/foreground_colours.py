@@ -5,7 +5,8 @@
 Held-back cut-outs on held-back backgrounds, whose colours are known: mean difference of the cut-out
 over black and over white from the truth, where alpha is soft, in 1/255. Alpha is exact, or made
 from one at a third of the size by guided filtering. `smooth` is the multi-level estimate alone,
-`reduced` ours from smooth colours at 1/3.5 of the size, as of a photograph of 24 megapixels.
+`half` and `reduced` are ours from smooth colours at 1/2 and 1/4.9 of the size, as of photographs of
+1 to 4 and of 24 megapixels.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from icm.images import resize
 from icm.research.bench.stages import machine
 from icm.research.data.pictures import held_out, read_cutout, read_image
 
-REDUCED = 3.5
+REDUCED = 4.9
 SMALLER = 3
 LEAST = 50  # soft pixels
 
@@ -45,7 +46,8 @@ def main() -> None:
         "picture": lambda image, _: image,
         "smooth": lambda image, alpha: np.clip(estimate_foreground_ml(image, alpha), 0, 1),
         "ours": estimate_foreground,
-        "reduced": _reduced,
+        "half": lambda image, alpha: _reduced(image, alpha, 2),
+        "reduced": lambda image, alpha: _reduced(image, alpha, REDUCED),
     }
     found: dict[str, dict[str, list[float]]] = {}
     for image, alpha, colours in _composites(arguments.data):
@@ -103,13 +105,13 @@ def _error(estimated: Map, used: Map, colours: Map, alpha: Map) -> Map:
     return mean
 
 
-def _reduced(image: Map, alpha: Map) -> Map:
-    before = foreground._MEGAPIXELS
-    foreground._MEGAPIXELS = alpha.size / REDUCED**2 / 1e6
+def _reduced(image: Map, alpha: Map, by: float) -> Map:
+    before = foreground._PIXELS
+    foreground._PIXELS = (alpha.size / by**2,) * 2
     try:
         return estimate_foreground(image, alpha)
     finally:
-        foreground._MEGAPIXELS = before
+        foreground._PIXELS = before
 
 
 if __name__ == "__main__":

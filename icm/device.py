@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -50,6 +50,28 @@ class Kernels:
 
 
 KERNELS = Kernels()
+
+
+def as_here(work: Callable[[], None]) -> Callable[[], None]:
+    """Has work run on another thread with this one's kernel threads, autocast and gradient mode.
+
+    So it computes the same bits wherever it runs.
+    """
+    threads = torch.get_num_threads()
+    grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+    autocast, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+    def worked() -> None:
+        torch.get_num_threads()  # a thread's first question undoes what was set before it
+        torch.set_num_threads(threads)
+        with (
+            torch.inference_mode(inference),
+            torch.set_grad_enabled(grad),
+            torch.autocast("cpu", dtype, enabled=autocast),
+        ):
+            work()
+
+    return worked
 
 
 def side_by_side(threads: int) -> tuple[int, int]:

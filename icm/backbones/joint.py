@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from icm.backbones.contract import Noise
 from icm.backbones.denoiser import SmallBackbone
 from icm.backbones.efficientnet_lite import LARGEST_STRIDE, EfficientNetLite2
-from icm.functional.beside import begun
+from icm.beside import begun
 from icm.results import Features
 
 DENOISER_STRIDE = 16

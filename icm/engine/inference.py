@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icm.backbones import Noise
+from icm.beside import Helpers
 from icm.build import Built
 from icm.config.diffusion import DiffusionBackboneConfig
-from icm.device import KERNELS, side_by_side
+from icm.device import KERNELS, as_here, side_by_side
 from icm.engine.grown_mask import grown_mask
 from icm.engine.preparation import input_size, on_cpu, on_device
 from icm.errors import DeviceMemoryError
-from icm.functional.beside import Helpers
 from icm.images import Picture, resize
 from icm.models.small.cascade import refined_alpha
 from icm.results import (
@@ -57,7 +57,7 @@ class Inference:
         whole = large or built.device.type != "cpu"
         each, pictures = (self._all_threads, 1) if whole else side_by_side(self._all_threads)
         self._threads, self._parallel = each, pictures
-        self._helpers = Helpers(pictures)
+        self._helpers = Helpers(pictures, as_here)
         self._noise = lru_cache(maxsize=NOISE_SIZES)(self._sample_noise)
         self._placed: tuple[Reference, list[Example]] | None = None
 

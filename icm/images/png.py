@@ -1,7 +1,8 @@
 """PNG files of 8 or 16 bits, by the PNG specification (third edition, W3C 2025).
 
 Pillow writes no 16-bit colours and OpenCV no profile; this writer has both, and works in bands of
-rows, so that a 100-megapixel result costs no second copy.
+rows, side by side, so that a 100-megapixel result costs no second copy. A file's bytes depend on
+its content alone.
 """
 
 from __future__ import annotations
@@ -10,17 +11,28 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.beside import FINISHING, mapped
 from icm.errors import InputError
 from icm.images.write import written_aside
 
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # channels: grey, RGB, RGBA
 _FILTER_UP = 2  # each byte minus the one above: with run lengths the fastest, and small enough
 _BAND_BYTES = 1 << 18  # what is at work at once fits a processor's cache
+_ZLIB_HEADER = b"\x78\x5e"  # deflate with a window of 32 kB (RFC 1950)
+_ADLER_BASE = 65521
+
+
+class _Band(NamedTuple):
+    """Rows as a piece of a deflate stream that ends at a byte, their Adler-32 and length."""
+
+    data: bytes
+    checksum: int
+    length: int
 
 
 def write_png(
@@ -63,22 +75,46 @@ def write_png(
 def _write_rows(file: BinaryIO, parts: Sequence[NDArray[Any]], bits: int) -> None:
     """Rows of channels, which lie behind one another in the parts, h w c each."""
     height, width, _ = parts[0].shape
-    channels = sum(part.shape[2] for part in parts)
-    row_bytes = width * channels * bits // 8
+    row_bytes = width * sum(part.shape[2] for part in parts) * bits // 8
     band_rows = max(1, _BAND_BYTES // row_bytes)
-    compressor = zlib.compressobj(level=3, wbits=15, memLevel=9, strategy=zlib.Z_RLE)
-    above = np.zeros((1, row_bytes), np.uint8)
-    for top in range(0, height, band_rows):
-        band = np.concatenate(
-            [_quantised(part[top : top + band_rows], bits) for part in parts], axis=2
-        )
-        rows = band.reshape(-1, row_bytes)
-        filtered = np.empty((len(rows), row_bytes + 1), np.uint8)
-        filtered[:, 0] = _FILTER_UP
-        filtered[:, 1:] = rows - np.concatenate([above, rows[:-1]])
-        above = rows[-1:]
-        _write_chunk(file, b"IDAT", compressor.compress(filtered.data))
-    _write_chunk(file, b"IDAT", compressor.flush())
+
+    def compressed(top: int) -> _Band:
+        last = top + band_rows >= height
+        return _compressed(_filtered(parts, bits, top, band_rows), last=last)
+
+    checksum = zlib.adler32(b"")
+    with FINISHING.lent():
+        for index, band in enumerate(mapped(compressed, range(0, height, band_rows))):
+            checksum = _adler_joined(checksum, band.checksum, band.length)
+            _write_chunk(file, b"IDAT", _ZLIB_HEADER + band.data if index == 0 else band.data)
+    _write_chunk(file, b"IDAT", struct.pack(">I", checksum))
+
+
+def _filtered(parts: Sequence[NDArray[Any]], bits: int, top: int, count: int) -> NDArray[np.uint8]:
+    """Some rows as PNG stores them: each behind the number of its filter."""
+    above = max(0, top - 1)
+    band = np.concatenate([_quantised(part[above : top + count], bits) for part in parts], axis=2)
+    rows = band.reshape(len(band), -1)
+    if top == 0:
+        rows = np.concatenate([np.zeros_like(rows[:1]), rows])
+    filtered = np.empty((len(rows) - 1, rows.shape[1] + 1), np.uint8)
+    filtered[:, 0] = _FILTER_UP
+    np.subtract(rows[1:], rows[:-1], out=filtered[:, 1:])
+    return filtered
+
+
+def _compressed(rows: NDArray[np.uint8], *, last: bool) -> _Band:
+    compressor = zlib.compressobj(level=3, wbits=-15, memLevel=9, strategy=zlib.Z_RLE)
+    data = compressor.compress(rows.data)
+    data += compressor.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+    return _Band(data, zlib.adler32(rows.data), rows.size)
+
+
+def _adler_joined(first: int, second: int, length: int) -> int:
+    """Adler-32 (RFC 1950) of two pieces behind one another, from theirs and the second's length."""
+    low = (first & 0xFFFF) + (second & 0xFFFF) - 1
+    high = (first >> 16) + (second >> 16) + length * ((first & 0xFFFF) - 1)
+    return low % _ADLER_BASE | high % _ADLER_BASE << 16
 
 
 def _quantised(array: NDArray[Any], bits: int) -> NDArray[np.uint8]:
@@ -91,7 +127,5 @@ def _quantised(array: NDArray[Any], bits: int) -> NDArray[np.uint8]:
 
 
 def _write_chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:
-    if not content and kind == b"IDAT":
-        return
     file.write(struct.pack(">I", len(content)) + kind + content)
     file.write(struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from icm.beside import Helpers
 from icm.finishing import estimate_foreground
 
 
@@ -22,10 +23,20 @@ def test_the_background_is_taken_out():
     assert np.abs(foreground[edge] - colour).mean() < 0.03
 
 
-@pytest.mark.parametrize("megapixels", [2, 0.004])
-def test_the_texture_of_an_edge_is_kept(monkeypatch, megapixels):
+@pytest.fixture
+def estimated_at(monkeypatch):
+    """Sets how many pixels smooth colours are estimated at."""
+
+    def limit(pixels):
+        monkeypatch.setattr("icm.finishing.foreground._PIXELS", (pixels, pixels))
+
+    return limit
+
+
+@pytest.mark.parametrize("pixels", [1e6, 6400, 4000])
+def test_the_texture_of_an_edge_is_kept(estimated_at, pixels):
     """Fine stripes that smooth colours know nothing of, also where those are estimated small."""
-    monkeypatch.setattr("icm.finishing.foreground._MEGAPIXELS", megapixels)
+    estimated_at(pixels)
     alpha = soft_disc(160)
     stripes = np.where(np.arange(160) % 2, 0.4, 0.8).astype(np.float32)
     colours = np.broadcast_to(stripes[:, None, None], (160, 160, 3))
@@ -64,11 +75,11 @@ def test_neither_argument_is_written_to():
     np.testing.assert_array_equal(alpha, before[1])
 
 
-def test_large_boxes_are_estimated_small_and_stay_in_place(monkeypatch):
+def test_large_boxes_are_estimated_small_and_stay_in_place(estimated_at):
+    estimated_at(4000)
     alpha = soft_disc(160)
     rows = np.linspace(0.2, 0.9, 160, dtype=np.float32)[:, None, None] * np.ones((1, 160, 3))
     image = (alpha[..., None] * rows + (1 - alpha[..., None]) * 0.05).astype(np.float32)
-    monkeypatch.setattr("icm.finishing.foreground._MEGAPIXELS", 0.004)
     foreground = estimate_foreground(image, alpha)
     edge = (alpha > 0.05) & (alpha < 0.95)
     assert np.abs(foreground - rows)[edge].mean() < 0.03
@@ -81,3 +92,12 @@ def test_every_size_and_constant_alphas(shape, value):
     image = np.full((*shape, 3), 0.25, np.float32)
     foreground = estimate_foreground(image, np.full(shape, value, np.float32))
     np.testing.assert_allclose(foreground, image if value else 0 * image, atol=1e-3)
+
+
+def test_helpers_change_nothing(monkeypatch):
+    alpha = soft_disc(400)
+    image = np.random.default_rng(0).random((400, 400, 3), dtype=np.float32)
+    monkeypatch.setattr("icm.finishing.foreground.FINISHING", Helpers(1))
+    alone = estimate_foreground(image, alpha)
+    monkeypatch.setattr("icm.finishing.foreground.FINISHING", Helpers(4))
+    np.testing.assert_array_equal(estimate_foreground(image, alpha), alone)

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from icm.beside import Helpers
 from icm.errors import InputError, OutputError
 from icm.images import write_png, written_aside
 from tests.images.painted import SRGB, deep, painted
@@ -47,6 +49,34 @@ def test_alpha_beside_the_colours_gives_the_same_file(tmp_path, bits):
     write_png(tmp_path / "joined.png", array, bits)
     write_png(tmp_path / "apart.png", array[..., :3], bits, alpha=array[..., 3])
     assert (tmp_path / "apart.png").read_bytes() == (tmp_path / "joined.png").read_bytes()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_helpers_change_no_byte(tmp_path, monkeypatch, bits):
+    array = np.random.default_rng(0).random((700, 900, 3), dtype=np.float32)
+    for most in (1, 4):
+        monkeypatch.setattr("icm.images.png.FINISHING", Helpers(most))
+        write_png(tmp_path / f"{most}.png", array, bits)
+    content = (tmp_path / "1.png").read_bytes()
+    assert (tmp_path / "4.png").read_bytes() == content
+    assert content.count(b"IDAT") > 4
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7, 4), (900, 900, 3)])
+def test_the_stream_is_whole_and_its_checksum_right(tmp_path, shape):
+    array = np.random.default_rng(0).random(shape, dtype=np.float32)
+    write_png(tmp_path / "a.png", array)
+    content, stream, place = (tmp_path / "a.png").read_bytes(), b"", 8
+    while place < len(content):
+        length = int.from_bytes(content[place : place + 4])
+        if content[place + 4 : place + 8] == b"IDAT":
+            stream += content[place + 8 : place + 8 + length]
+        place += length + 12
+    decoder = zlib.decompressobj()
+    rows = decoder.decompress(stream)  # raises where the checksum is wrong
+    assert decoder.eof
+    assert not decoder.unused_data
+    assert len(rows) == shape[0] + array.size
 
 
 def test_rounded_not_truncated(tmp_path):

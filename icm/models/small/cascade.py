@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from icm.beside import mapped
 from icm.finishing.back_projection import back_projected
 from icm.finishing.full_resolution import band_of, full_resolution_alpha, nearest
 from icm.finishing.hints import fitted, hints_of
 from icm.finishing.tiles import Tile, by_planes, enlarged, planes_of, rows_of
-from icm.functional.beside import mapped
 from icm.images import Picture, resize, scaled_size
 from icm.models.small.refiner import DetailRefiner
 

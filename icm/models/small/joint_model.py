@@ -9,7 +9,7 @@ from torch import Tensor
 
 from icm.backbones import Noise
 from icm.backbones.joint import JointBackbone
-from icm.functional.beside import begun
+from icm.beside import begun
 from icm.models.matting_model import MattingModel
 from icm.models.small.joint_network import JointNetwork
 from icm.models.small.network_steps import Prepared

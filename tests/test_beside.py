@@ -8,7 +8,9 @@ import time
 import pytest
 import torch
 
-from icm.functional.beside import Helpers, begun, mapped
+from icm import beside
+from icm.beside import Helpers, begun, mapped
+from icm.device import as_here
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -115,7 +117,7 @@ def test_helpers_see_what_the_caller_has_set(
             torch.inference_mode(inference),
             torch.set_grad_enabled(grad),
             torch.autocast("cpu", dtype or torch.bfloat16, enabled=dtype is not None),
-            Helpers(2).lent(),
+            Helpers(2, as_here).lent(),
             begun(lambda: (_here(), _state())) as result,
         ):
             thread, found = result()
@@ -123,6 +125,25 @@ def test_helpers_see_what_the_caller_has_set(
             assert found == _state()
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_caller_counts_once() -> None:
+    helpers = Helpers(2)
+    with helpers.lent(), helpers.lent():
+        met = threading.Barrier(2)
+        assert sorted(mapped(lambda _: met.wait(20), "ab")) == [0, 1]
+    assert helpers.taken()
+    assert helpers.taken()
+    assert not helpers.taken()
+
+
+@pytest.mark.parametrize(("named", "most"), [("1", 1), ("1000", 8), ("4,2", 8), ("", 8)])
+def test_processors_are_those_that_the_process_may_use(
+    monkeypatch: pytest.MonkeyPatch, named: str, most: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", named)
+    assert beside._processors() == most
 
 
 def test_helpers_have_no_helpers() -> None:

@@ -1,12 +1,12 @@
-"""Independent work side by side, for networks whose kernels are too short for many threads.
+"""Independent work side by side: for kernels that are too short for many threads, and for files.
 
-Each piece runs with the caller's number of kernel threads, autocast and gradient mode, so that it
-computes the same bits wherever it runs. Threads are started for a piece and end with it: none is
-left behind, and where none can be started the caller does the work.
+Threads are started for a piece and end with it: none is left behind, and where none can be started
+the caller does the work.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,25 +14,31 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Generic, TypeVar
 
-import torch
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Work = Callable[[], None]
 
 _local = threading.local()
 
 
+def _unchanged(work: Work) -> Work:
+    return work
+
+
 class Helpers:
-    """How many threads may be at work for a model, those that call it included.
+    """How many threads may be at work for the same end, those that ask for them included.
 
     Without a lock, so that a forked process can go on with it.
 
     Args:
         most: threads at work at the same time; callers are never held up, whatever their number.
+        as_here: called by the caller's thread; has work run on another one as it would on this.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, as_here: Callable[[Work], Work] = _unchanged) -> None:
         self._free = deque([None] * most)
+        self.as_here = as_here
 
     def taken(self) -> bool:
         """Takes one for as long as something is at work; false where all are."""
@@ -49,8 +55,8 @@ class Helpers:
     @contextmanager
     def lent(self) -> Iterator[None]:
         """What this thread does here may be shared out to those that are free."""
-        mine = self.taken()
         before, _local.helpers = _helpers(), self
+        mine = before is not self and self.taken()
         try:
             yield
         finally:
@@ -146,12 +152,12 @@ def _helpers() -> Helpers | None:
     return found
 
 
-def _started(work: Callable[[], None]) -> threading.Thread | None:
+def _started(work: Work) -> threading.Thread | None:
     """A helper at work under what this thread has set; None where none is free, or can be."""
     helpers = _helpers()
     if helpers is None or not helpers.taken():
         return None
-    thread = threading.Thread(target=_as_here(work, helpers), name="icm-help", daemon=True)
+    thread = threading.Thread(target=_helping(work, helpers), name="icm-help", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # too many threads, or the interpreter is ending
@@ -160,22 +166,23 @@ def _started(work: Callable[[], None]) -> threading.Thread | None:
     return thread
 
 
-def _as_here(work: Callable[[], None], helpers: Helpers) -> Callable[[], None]:
-    threads = torch.get_num_threads()
-    grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-    autocast, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+def _helping(work: Work, helpers: Helpers) -> Work:
+    work = helpers.as_here(work)
 
-    def worked() -> None:
-        torch.get_num_threads()  # a thread's first question undoes what was set before it
-        torch.set_num_threads(threads)
+    def helped() -> None:
         try:
-            with (
-                torch.inference_mode(inference),
-                torch.set_grad_enabled(grad),
-                torch.autocast("cpu", dtype, enabled=autocast),
-            ):
-                work()
+            work()
         finally:
             helpers.given_back()
 
-    return worked
+    return helped
+
+
+def _processors() -> int:
+    """Those that this process may use; fewer where OMP_NUM_THREADS says so, as for all kernels."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    return min(allowed or 1, int(named)) if named.isdecimal() else allowed or 1
+
+
+FINISHING = Helpers(_processors())  # for colours and files, of all models together

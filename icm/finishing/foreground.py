@@ -45,14 +45,16 @@ def estimate_foreground(image: Map, alpha: Map) -> Map:
         h w 3 in [0, 1]: the image's colours where alpha is 1, estimated ones on soft edges and up
         to 16 pixels beyond them, black elsewhere.
     """
+    image, alpha = np.asarray(image, np.float32), np.asarray(alpha, np.float32)
     foreground = np.zeros(image.shape, np.float32)
-    sure = alpha >= _SURE
-    np.copyto(foreground, image, where=sure[..., np.newaxis])
+    sure = np.asarray(alpha >= _SURE, np.uint8)
+    cv2.copyTo(image, sure, foreground)
     near = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((2 * _MARGIN + 1,) * 2, np.uint8))
-    soft = np.asarray(near.reshape(alpha.shape) & ~sure, np.uint8)
+    near = near.reshape(alpha.shape)
+    soft = near & (1 - sure)
     if not soft.any():
         return foreground
-    rows, columns = (np.flatnonzero(near.reshape(alpha.shape).any(axis=axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     _colour_edges(image[box], alpha[box], soft[box], foreground[box])
     return foreground
@@ -68,7 +70,7 @@ def _colour_edges(image: Map, alpha: Map, soft: NDArray[np.uint8], foreground: M
         for tile in row:
             place = tile.window
             found = _explained(image[place], alpha[place], wide[:, tile.left : tile.right])
-            np.copyto(foreground[place], found, where=soft[place][..., np.newaxis] > 0)
+            cv2.copyTo(found, soft[place], foreground[place])
 
     with FINISHING.lent():
         for _ in mapped(colour, rows_of(soft, _STRIP, margin=0)):
@@ -94,10 +96,15 @@ def _smooth_colours(image: Map, alpha: Map) -> Map:
 
 
 def _explained(image: Map, alpha: Map, smooth: Map) -> Map:
-    """Foreground colours that together with the background's give the image's: h w 3."""
-    share = alpha[..., np.newaxis]
-    foreground, background = smooth[..., :3], smooth[..., 3:]
-    difference = image - background - share * (foreground - background)
-    difference *= share / (share**2 + (1 - share) ** 2 + _DAMPING)
-    difference += foreground
-    return np.clip(difference, 0, 1, out=difference)
+    """Foreground colours that together with the background's give the image's: h w 3.
+
+    Plane by plane, as the smooth colours lie in memory.
+    """
+    result = np.empty(image.shape, np.float32)
+    gain = alpha / (alpha**2 + (1 - alpha) ** 2 + np.float32(_DAMPING))
+    for channel in range(3):
+        foreground, background = smooth[..., channel], smooth[..., channel + 3]
+        mixture = alpha * (foreground - background) + background
+        difference = gain * (image[..., channel] - mixture)
+        np.clip(difference + foreground, 0, 1, out=result[..., channel])
+    return result

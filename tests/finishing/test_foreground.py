@@ -94,6 +94,16 @@ def test_every_size_and_constant_alphas(shape, value):
     np.testing.assert_allclose(foreground, image if value else 0 * image, atol=1e-3)
 
 
+def test_other_dtypes_and_views_give_the_same():
+    alpha = soft_disc(80)
+    image = np.random.default_rng(0).random((80, 80, 3), dtype=np.float32)
+    expected = estimate_foreground(image, alpha)
+    found = estimate_foreground(image.astype(np.float64), alpha.astype(np.float64))
+    np.testing.assert_array_equal(found, expected)
+    turned = estimate_foreground(image[::-1, ::-1].copy()[::-1, ::-1], alpha.T.copy().T)
+    np.testing.assert_array_equal(turned, expected)
+
+
 def test_helpers_change_nothing(monkeypatch):
     alpha = soft_disc(400)
     image = np.random.default_rng(0).random((400, 400, 3), dtype=np.float32)

@@ -10,12 +10,14 @@ as it is and added: averaged back to the network's size the result is the networ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.beside import FINISHING, mapped
 from icm.finishing.tiles import Tile, by_planes, enlarged, rows_of
 from icm.images import resize
 
@@ -59,12 +61,17 @@ def full_resolution_alpha(alpha: Map, image: Map) -> Map:
     if not unknown.any():
         return result
     fit = guided_fit(alpha, resize(image, alpha.shape[:2]))
-    for row in rows_of(unknown, _STRIP, margin=0):
+
+    def estimate(row: Sequence[Tile]) -> None:
         wide = enlarged(fit, row[0].whole_width(size[1]), size)
         for tile in row:
             place = tile.window
             found = evaluated(wide[:, tile.left : tile.right], image[place])
-            np.copyto(result[place], found, where=unknown[place] > 0)
+            cv2.copyTo(found, unknown[place], result[place])
+
+    with FINISHING.lent():
+        for _ in mapped(estimate, rows_of(unknown, _STRIP, margin=0)):
+            pass
     return result
 
 

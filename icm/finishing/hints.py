@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.beside import begun
 from icm.finishing.colour_line import colour_line, on_line
 from icm.finishing.full_resolution import evaluated, guided_fit
 from icm.finishing.tiles import by_planes
@@ -26,7 +27,9 @@ def fitted(alpha: Map, small: Map) -> Map:
     Returns:
         h w 11: alpha, the guided filter's slope and offset, both ends of the colour line.
     """
-    return by_planes(np.dstack([alpha, guided_fit(alpha, small), colour_line(alpha, small)]))
+    with begun(lambda: guided_fit(alpha, small)) as fit:
+        line = colour_line(alpha, small)
+        return by_planes(np.dstack([alpha, fit(), line]))
 
 
 def hints_of(large_hwc: Map, image: Map) -> Map:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icm.beside import FINISHING, mapped
+from icm.beside import FINISHING, begun, mapped
 from icm.finishing.kernels import load_pymatting, one_thread
 from icm.finishing.tiles import Tile, by_planes, enlarged, rows_of
 from icm.images import resize, scaled_size
@@ -48,22 +48,25 @@ def estimate_foreground(image: Map, alpha: Map) -> Map:
     image, alpha = np.asarray(image, np.float32), np.asarray(alpha, np.float32)
     foreground = np.zeros(image.shape, np.float32)
     sure = np.asarray(alpha >= _SURE, np.uint8)
-    cv2.copyTo(image, sure, foreground)
     near = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((2 * _MARGIN + 1,) * 2, np.uint8))
     near = near.reshape(alpha.shape)
     soft = near & (1 - sure)
     if not soft.any():
+        cv2.copyTo(image, sure, foreground)
         return foreground
     rows, columns = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    _colour_edges(image[box], alpha[box], soft[box], foreground[box])
+    with FINISHING.lent(), begun(lambda: _smooth_colours(image[box], alpha[box])) as smooth:
+        cv2.copyTo(image, sure, foreground)
+        _colour_edges(image[box], alpha[box], soft[box], smooth(), foreground[box])
     return foreground
 
 
-def _colour_edges(image: Map, alpha: Map, soft: NDArray[np.uint8], foreground: Map) -> None:
+def _colour_edges(
+    image: Map, alpha: Map, soft: NDArray[np.uint8], smooth: Map, foreground: Map
+) -> None:
     """Writes the colours of soft pixels, h w nonzero, into the foreground."""
     size = alpha.shape
-    smooth = by_planes(_smooth_colours(image, alpha))
 
     def colour(row: Sequence[Tile]) -> None:
         wide = enlarged(smooth, row[0].whole_width(size[1]), size)
@@ -72,17 +75,16 @@ def _colour_edges(image: Map, alpha: Map, soft: NDArray[np.uint8], foreground: M
             found = _explained(image[place], alpha[place], wide[:, tile.left : tile.right])
             cv2.copyTo(found, soft[place], foreground[place])
 
-    with FINISHING.lent():
-        for _ in mapped(colour, rows_of(soft, _STRIP, margin=0)):
-            pass
+    for _ in mapped(colour, rows_of(soft, _STRIP, margin=0)):
+        pass
 
 
 def _smooth_colours(image: Map, alpha: Map) -> Map:
-    """Colours of the object and of what is behind it, h w 6, at half the size or less."""
+    """Colours of the object and of what is behind it, h w 6 by planes, at half the size or less."""
     scale = min(1.0, float(np.sqrt(np.clip(alpha.size / 4, *_PIXELS) / alpha.size)))
     size = scaled_size(alpha.shape, scale)
     if size == (1, 1):  # too little for a pyramid
-        return np.tile(resize(image, size), 2)
+        return by_planes(np.tile(resize(image, size), 2))
     small_image, small_alpha = (
         np.ascontiguousarray(resize(values, size) if scale < 1 else values, np.float32)
         for values in (image, alpha)
@@ -92,7 +94,7 @@ def _smooth_colours(image: Map, alpha: Map) -> Map:
         both = pymatting.estimate_foreground_ml(
             small_image, small_alpha, n_big_iterations=_SWEEPS, return_background=True
         )
-    return np.concatenate(both, axis=2)
+    return by_planes(np.concatenate(both, axis=2))
 
 
 def _explained(image: Map, alpha: Map, smooth: Map) -> Map:

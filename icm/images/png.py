@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -93,8 +94,9 @@ def _write_rows(file: BinaryIO, parts: Sequence[NDArray[Any]], bits: int) -> Non
 def _filtered(parts: Sequence[NDArray[Any]], bits: int, top: int, count: int) -> NDArray[np.uint8]:
     """Some rows as PNG stores them: each behind the number of its filter."""
     above = max(0, top - 1)
-    band = np.concatenate([_quantised(part[above : top + count], bits) for part in parts], axis=2)
-    rows = band.reshape(len(band), -1)
+    samples = [_quantised(part[above : top + count], bits) for part in parts]
+    band = cv2.merge(samples) if len(samples) > 1 else samples[0]
+    rows = np.ascontiguousarray(band).reshape(len(band), -1).view(np.uint8)
     if top == 0:
         rows = np.concatenate([np.zeros_like(rows[:1]), rows])
     filtered = np.empty((len(rows) - 1, rows.shape[1] + 1), np.uint8)
@@ -117,13 +119,13 @@ def _adler_joined(first: int, second: int, length: int) -> int:
     return low % _ADLER_BASE | high % _ADLER_BASE << 16
 
 
-def _quantised(array: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """The bytes of samples, the most significant first."""
+def _quantised(array: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Samples, the most significant byte first."""
     levels = np.clip(array, 0, 1)
     levels = np.multiply(levels, 2**bits - 1, out=levels)
     levels = np.rint(levels, out=levels)
-    samples: NDArray[Any] = levels.astype(">u2" if bits == 16 else np.uint8, order="C")
-    return samples.view(np.uint8)
+    samples: NDArray[Any] = levels.astype(np.uint8 if bits == 8 else ">u2")
+    return samples if bits == 8 else samples.view(np.uint16)  # only moved about from here on
 
 
 def _write_chunk(file: BinaryIO, kind: bytes, content: bytes) -> None:

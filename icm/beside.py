@@ -6,6 +6,7 @@ the caller does the work.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections import deque
@@ -18,6 +19,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Work = Callable[[], None]
+
+_AHEAD = 64  # pieces whose results may wait for the caller
 
 _local = threading.local()
 
@@ -81,8 +84,14 @@ def begun(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
 
 
 def mapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results in the order of the items; free helpers work on ahead of the caller."""
-    pieces = [_Piece(partial(function, item)) for item in items]
+    """Results in the order of the items; free helpers work on ahead of the caller, not too far."""
+    source = iter(items)
+    while some := list(itertools.islice(source, _AHEAD)):
+        yield from _mapped(function, some)
+
+
+def _mapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    pieces = deque(_Piece(partial(function, item)) for item in items)
     waiting = deque(pieces)
     helpers: list[threading.Thread] = []
     try:
@@ -92,7 +101,7 @@ def mapped(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
                 break
             helpers.append(helper)
         while pieces:
-            piece = pieces.pop(0)
+            piece = pieces.popleft()
             while not piece.ended.is_set() and _run_next(waiting):
                 pass
             piece.ended.wait()
@@ -113,11 +122,13 @@ class _Piece(Generic[Result]):
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Does it; what it raises is kept."""
+        """Does it; errors are kept for who asks for the result, interrupts go through too."""
         try:
             self._results.append(self._work())
         except BaseException as error:
             self._error = error
+            if not isinstance(error, Exception):
+                raise
         finally:
             self.ended.set()
 
@@ -185,4 +196,4 @@ def _processors() -> int:
     return min(allowed or 1, int(named)) if named.isdecimal() else allowed or 1
 
 
-FINISHING = Helpers(_processors())  # for colours and files, of all models together
+FINISHING = Helpers(_processors())  # for edges, colours and files, of all models together

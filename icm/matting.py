@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from icm.build import Built, build, read_model_config
 from icm.config.model import ModelConfig
 from icm.config.results import Absent
-from icm.engine.finish import enlarged, finished, is_matted
+from icm.engine.finish import enlarged, finished, is_matted, with_solved_edges
 from icm.engine.inference import Inference
 from icm.engine.marking import Marking
 from icm.engine.preparation import (
@@ -248,14 +248,15 @@ class Matting:
     def predict(self, pictures: Sequence[Picture], reference: Reference) -> list[Prediction]:
         """One pass over pictures of the same input size; results on the CPU, each of batch 1.
 
-        Small objects get a zoomed second pass where the configuration asks for it. With
-        `input_size`, `refine` and `finish` it is what `stream` is made of, for callers that
-        schedule the work themselves.
+        Small objects get a zoomed second pass, and edges are solved anew from the picture's
+        colours, where the configuration asks for it. With `input_size`, `refine` and `finish` it is
+        what `stream` is made of, for callers that schedule the work themselves.
         """
         examples = self._inference.placed(reference)
         first = self._inference.predict(pictures, examples)
         times = self.config.input.zoom_target
-        return first if times is None else self._second_pass(pictures, first, examples, times)
+        found = first if times is None else self._second_pass(pictures, first, examples, times)
+        return with_solved_edges(pictures, found, self.config.finish)
 
     def _second_pass(
         self,

@@ -67,6 +67,7 @@ TINY_SMALL = (
     "input.size=64",
     "precision=float32",
     "finish.present_threshold=0",
+    "finish.solve_edges=0",  # random alphas have no edges
 )
 """The bundled model's configuration made tiny and random: quick, and wired like the real one."""
 

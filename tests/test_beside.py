@@ -196,6 +196,34 @@ def test_a_piece_that_fails_ends_the_rest() -> None:
     assert _helpers_left() == []
 
 
+def test_an_interrupt_of_the_caller_comes_at_once() -> None:
+    """Not when it is the piece's turn, nor behind the error of an earlier one."""
+    caller, going = _here(), threading.Event()
+
+    def piece(number: int) -> int:
+        if _here() is caller:
+            assert going.wait(20)
+            raise KeyboardInterrupt
+        going.set()
+        time.sleep(0.2)
+        raise ValueError("no good")
+
+    with Helpers(2).lent(), pytest.raises(KeyboardInterrupt):
+        list(mapped(piece, range(10)))
+    assert _helpers_left() == []
+
+
+def test_results_do_not_pile_up() -> None:
+    done: list[int] = []
+    with Helpers(2).lent():
+        results = mapped(done.append, range(1000))
+        next(results)
+        time.sleep(0.2)
+        assert len(done) <= beside._AHEAD
+        assert len(list(results)) == 999
+    assert sorted(done) == list(range(1000))
+
+
 def test_the_caller_does_the_work_where_no_thread_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -162,6 +162,13 @@ class FinishConfig(Config):
         1024,
         description="refined: side in pixels at which larger pictures are refined; then guided",
     )
+    solve_edges: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="pixels of the network's about edges and soft pixels in which alpha is solved "
+        "anew from the picture's colours, near to the network's; 0: the network's alpha stands",
+    )
     present_threshold: float = Field(
         0.5, ge=0, le=1, description="a lower confidence means: maybe not in this picture"
     )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from icm.beside import FINISHING, mapped
 from icm.config.model import FinishConfig
 from icm.config.results import Absent
 from icm.errors import InputError
 from icm.finishing import (
     closed_form_alpha,
     full_resolution_alpha,
+    solved_edges,
     trimap_from_guidance,
 )
 from icm.images import Picture, resize
@@ -66,6 +70,26 @@ def finished(
         present=present,
         skipped=not present and (absent or config.absent) == "skip",
     )
+
+
+def with_solved_edges(
+    pictures: Sequence[Picture], predictions: Sequence[Prediction], config: FinishConfig
+) -> list[Prediction]:
+    """The predictions with their edges solved anew, where the configuration asks for it.
+
+    Pictures that shared a pass of a GPU are solved side by side.
+    """
+    if config.solve_edges == 0 or config.method == "closed_form":
+        return list(predictions)
+
+    def solved(index: int) -> Prediction:
+        alpha = predictions[index].alpha_b1hw[0, 0].numpy()
+        image = pictures[index].at((alpha.shape[0], alpha.shape[1]))
+        alpha = solved_edges(alpha, image, config.solve_edges)
+        return replace(predictions[index], alpha_b1hw=torch.from_numpy(alpha)[None, None])
+
+    with FINISHING.lent():
+        return list(mapped(solved, range(len(predictions))))
 
 
 def enlarged(

@@ -23,8 +23,8 @@ from icm.images import resize, scaled_size
 
 _SURE = 0.999  # from here on the picture's own colour is kept, bit by bit
 _ONE_AT_A_TIME = threading.Lock()  # numba may end the process where two threads are in one kernel
-_PIXELS = 0.25e6, 1e6  # fewest and most that smooth colours are estimated at, between at half size
-_SWEEPS = 4  # at each level: at half the size as good as two at the whole, in half the time
+_PIXELS = 0.25e6, 1e6  # fewest and most that smooth colours are estimated at; between, half size
+_SWEEPS = 4  # at each level: at half the size as good as two at the whole size
 _MARGIN = 16  # pixels beyond the object that get colours too, for whoever resizes the cut-out
 _DAMPING = 0.01  # of the share that a pixel's difference has where it says little
 _STRIP = 64  # rows at a time
@@ -70,7 +70,7 @@ def _colour_edges(
 
     def colour(row: Sequence[Tile]) -> None:
         wide = enlarged(smooth, row[0].whole_width(size[1]), size)
-        for tile in row:
+        for tile in row:  # rows may overlap: they agree
             place = tile.window
             found = _explained(image[place], alpha[place], wide[:, tile.left : tile.right])
             cv2.copyTo(found, soft[place], foreground[place])
@@ -80,7 +80,10 @@ def _colour_edges(
 
 
 def _smooth_colours(image: Map, alpha: Map) -> Map:
-    """Colours of the object and of what is behind it, h w 6 by planes, at half the size or less."""
+    """Colours of the object and of what is behind it, h w 6 by planes.
+
+    At half the size, but of no fewer than .25 and of no more than 1 megapixel.
+    """
     scale = min(1.0, float(np.sqrt(np.clip(alpha.size / 4, *_PIXELS) / alpha.size)))
     size = scaled_size(alpha.shape, scale)
     if size == (1, 1):  # too little for a pyramid

@@ -64,7 +64,7 @@ def full_resolution_alpha(alpha: Map, image: Map) -> Map:
 
     def estimate(row: Sequence[Tile]) -> None:
         wide = enlarged(fit, row[0].whole_width(size[1]), size)
-        for tile in row:
+        for tile in row:  # rows may overlap: they agree
             place = tile.window
             found = evaluated(wide[:, tile.left : tile.right], image[place])
             cv2.copyTo(found, unknown[place], result[place])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from icm.beside import Helpers
 from icm.finishing import full_resolution_alpha, guided_upsampling
 from icm.images import resize
 
@@ -104,3 +105,13 @@ def test_any_shape(shape):
     assert found.shape == shape
     assert ((found >= 0) & (found <= 1)).all()
     np.testing.assert_array_equal(network, before)
+
+
+def test_helpers_change_nothing(monkeypatch):
+    """Also where strips overlap: the last one begins within the one before."""
+    image, alpha = scene(201, 330, (53, 195), (90, 257))
+    network = resize(alpha, (30, 50))
+    monkeypatch.setattr("icm.finishing.full_resolution.FINISHING", Helpers(1))
+    alone = full_resolution_alpha(network, image)
+    monkeypatch.setattr("icm.finishing.full_resolution.FINISHING", Helpers(4))
+    np.testing.assert_array_equal(full_resolution_alpha(network, image), alone)

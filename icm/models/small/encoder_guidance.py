@@ -144,10 +144,10 @@ def encoder_guidance(
         for name, blocks in KINDS.items()
     }
     channels, facts = [], []
-    for inside_bn, outside_bn, back_bm in nearest(tuple(kinds.values()), foreground_bm):
-        odds_bn = (inside_bn - outside_bn) / LIKENESS_TEMPERATURE
-        channels += [inside_bn * 2, odds_bn]
-        facts.append(_match_facts(back_bm, foreground_bm, inside_bn, odds_bn))
+    for highest in nearest(tuple(kinds.values()), foreground_bm):
+        odds_bn = (highest.inside_bn - highest.outside_bn) / LIKENESS_TEMPERATURE
+        channels += [highest.inside_bn * 2, odds_bn]
+        facts.append(_match_facts(highest.back_bm, foreground_bm, highest.inside_bn, odds_bn))
     mine_deep, their_deep = kinds["deep"]
     mine_joint = torch.cat([kinds[name][0] for name in KINDS], dim=-1)
     their_joint = torch.cat([kinds[name][1] for name in KINDS], dim=-1)

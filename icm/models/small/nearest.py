@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import torch
@@ -11,8 +12,22 @@ from torch import Tensor
 EXCLUDED = -4.0  # added to a cosine, it never is the highest
 ROWS = 256  # of a matrix of cosines at a time, on a CPU
 
-Highest = tuple[Tensor, Tensor, Tensor]
 Pair = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Highest:
+    """Highest cosines by one kind of feature, in [-1, 1].
+
+    Attributes:
+        inside_bn: of each target token to the foreground's; -1 where there is none.
+        outside_bn: likewise to the background's.
+        back_bm: of each reference token to the target's.
+    """
+
+    inside_bn: Tensor
+    outside_bn: Tensor
+    back_bm: Tensor
 
 
 def nearest(pairs: Sequence[Pair], foreground_bm: Tensor) -> list[Highest]:
@@ -26,20 +41,25 @@ def nearest(pairs: Sequence[Pair], foreground_bm: Tensor) -> list[Highest]:
         foreground_bm: which of the references' tokens are foreground: b m or 1 m, bool.
 
     Returns:
-        for each kind, and at last for the mean, float32: of each target token to the foreground's
-        and to the background's tokens, b n, -1 where there are none; and of each reference token
-        to the target's, b m.
+        one for each kind and, last, one for the mean; float32.
     """
-    if foreground_bm.device.type == "cpu":
-        found = _in_rows(pairs, foreground_bm)
-    else:
-        found = [
-            (*_highest(cosine_bnm, foreground_bm), cosine_bnm.amax(dim=1))
-            for cosine_bnm in _cosines(pairs)
-        ]
+    on_cpu = foreground_bm.device.type == "cpu"
+    found = (_in_rows if on_cpu else _whole)(pairs, foreground_bm)
     return [
-        (inside_bn.float().clamp_min(-1.0), outside_bn.float().clamp_min(-1.0), back_bm.float())
-        for inside_bn, outside_bn, back_bm in found
+        Highest(
+            each.inside_bn.float().clamp_min(-1.0),
+            each.outside_bn.float().clamp_min(-1.0),
+            each.back_bm.float(),
+        )
+        for each in found
+    ]
+
+
+def _whole(pairs: Sequence[Pair], foreground_bm: Tensor) -> list[Highest]:
+    """All at once, without waiting for the masks: for a GPU."""
+    return [
+        Highest(*_highest(cosine_bnm, foreground_bm), cosine_bnm.amax(dim=1))
+        for cosine_bnm in _cosines(pairs)
     ]
 
 
@@ -51,7 +71,7 @@ def _cosines(pairs: Iterable[Pair]) -> list[Tensor]:
 
 
 def _highest(cosine_bnm: Tensor, foreground_bm: Tensor) -> Pair:
-    """Along m, of the foreground and of the background: b n; without waiting for the masks."""
+    """Along m, of the foreground and of the background: b n."""
     inside_bn, outside_bn = (
         (cosine_bnm + torch.where(chosen_bm, 0.0, EXCLUDED)[:, None].to(cosine_bnm)).amax(dim=-1)
         for chosen_bm in (foreground_bm, ~foreground_bm)
@@ -60,7 +80,7 @@ def _highest(cosine_bnm: Tensor, foreground_bm: Tensor) -> Pair:
 
 
 def _in_rows(pairs: Sequence[Pair], foreground_bm: Tensor) -> list[Highest]:
-    """The same on a CPU in two thirds of the time, picture by picture.
+    """Picture by picture, for a CPU.
 
     Some of the target's tokens at a time, since the products of all take longer to allocate than to
     compute; and with the foreground's tokens first, so that each part is looked at once.
@@ -75,14 +95,18 @@ def _in_rows(pairs: Sequence[Pair], foreground_bm: Tensor) -> list[Highest]:
             for mine, theirs in pairs
         ]
         highest = []
-        for inside_1n, outside_1n, sorted_1m in _of_rows(single, int(foreground_m.sum())):
-            back_1m = torch.empty_like(sorted_1m)
-            back_1m[:, order_m] = sorted_1m
-            highest.append((inside_1n, outside_1n, back_1m))
+        for each in _of_rows(single, int(foreground_m.sum())):
+            back_1m = torch.empty_like(each.back_bm)
+            back_1m[:, order_m] = each.back_bm
+            highest.append(replace(each, back_bm=back_1m))
         found.append(highest)
     return [
-        (torch.cat(inside), torch.cat(outside), torch.cat(back))
-        for inside, outside, back in (zip(*kind, strict=True) for kind in zip(*found, strict=True))
+        Highest(
+            torch.cat([each.inside_bn for each in kind]),
+            torch.cat([each.outside_bn for each in kind]),
+            torch.cat([each.back_bm for each in kind]),
+        )
+        for kind in zip(*found, strict=True)
     ]
 
 
@@ -103,7 +127,10 @@ def _of_rows(pairs: Sequence[Pair], count: int) -> Iterator[Highest]:
                 else cosine_1nm.new_full(cosine_1nm.shape[:2], EXCLUDED)
                 for chosen_1nm in (cosine_1nm[..., :count], cosine_1nm[..., count:])
             )
-            part.append((inside_1n, outside_1n, cosine_1nm.amax(dim=1)))
+            part.append(Highest(inside_1n, outside_1n, cosine_1nm.amax(dim=1)))
     for part in parts:
-        inside, outside, back = zip(*part, strict=True)
-        yield torch.cat(inside, dim=1), torch.cat(outside, dim=1), torch.stack(back).amax(dim=0)
+        yield Highest(
+            torch.cat([each.inside_bn for each in part], dim=1),
+            torch.cat([each.outside_bn for each in part], dim=1),
+            torch.stack([each.back_bm for each in part]).amax(dim=0),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePath
 
 import numpy as np
@@ -123,6 +124,57 @@ def test_a_picture_that_is_not_finished_is_refused(finished) -> None:
     target.state = "working"
     with pytest.raises(InputError, match="not cut out yet"):
         apply(finished, target.key, Edit())
+
+
+def test_an_edit_keeps_nobody_waiting_while_it_is_written(finished, monkeypatch) -> None:
+    """Requests of the same visitor take the lock on the event loop, which is everybody's."""
+    free: list[bool] = []
+    write = edits.write_matte
+
+    def lock_is_free() -> bool:
+        if taken := finished.lock.acquire(blocking=False):
+            finished.lock.release()
+        return taken
+
+    def writing(matte, folder) -> None:
+        with ThreadPoolExecutor(1) as another:
+            free.append(another.submit(lock_is_free).result())
+        write(matte, folder)
+
+    monkeypatch.setattr(edits, "write_matte", writing)
+    apply(finished, finished.targets[0].key, edit_of({"strokes": [ERASE]}))
+    assert free == [True]
+
+
+def test_an_edit_that_cannot_be_written_changes_nothing(finished, monkeypatch) -> None:
+    """Not even the strokes that the next edit starts from."""
+    first, second = finished.targets
+    apply(finished, first.key, edit_of({"strokes": [ERASE]}))
+
+    def full(matte, folder) -> None:
+        raise OSError("no space left on the device")
+
+    lost, kept = ({**KEEP, "points": [[x, 70], [x + 5, 70]]} for x in (100, 20))
+    with monkeypatch.context() as patched:
+        patched.setattr(edits, "write_matte", full)
+        with pytest.raises(OSError, match="no space left"):
+            apply(finished, first.key, edit_of({"strokes": [ERASE, lost]}))
+    for target in (first, second):
+        apply(finished, target.key, edit_of({"strokes": [ERASE, kept]}))
+    np.testing.assert_array_equal(_alpha(first), _alpha(second))
+
+
+def test_an_edit_does_not_bring_a_removed_session_back(registry, finished, monkeypatch) -> None:
+    write = edits.write_matte
+
+    def writing(matte, folder) -> None:
+        registry._remove(finished.token, finished)
+        write(matte, folder)
+
+    monkeypatch.setattr(edits, "write_matte", writing)
+    with pytest.raises(InputError, match="no longer here"):
+        apply(finished, finished.targets[0].key, Edit())
+    assert not finished.folder.exists()
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,10 @@ class Edit:
         return {"strokes": strokes, "adjustment": self.adjustment.model_dump(mode="json")}
 
 
+class NotFinishedError(InputError):
+    """The result that an edit is for is being made, or was made anew meanwhile."""
+
+
 def edit_of(values: object) -> Edit:
     """An edit from what a browser sends.
 
@@ -76,15 +80,18 @@ def apply(session: Session, key: str, edit: Edit) -> int:
         The result's version.
 
     Raises:
-        InputError: there is no such result, or it is being made.
+        InputError: there is no such result.
+        NotFinishedError: it is being made, or was made anew meanwhile.
     """
     with session.lock:
         target = session.target(key)
-        _check_finished(target)
     with target.editing, _AT_ONCE, _aside(session) as made:
+        with session.lock:
+            version = _finished_version(session, key)
         _write(edited(target, edit), edit, made)
         with session.lock:
-            _check_finished(session.target(key))
+            if _finished_version(session, key) != version:
+                raise NotFinishedError("this picture was cut out again meanwhile: change it anew")
             _put_in_place(made, target.path.parent)
             target.doubt = "" if edit.strokes else target.doubt  # somebody has looked at it
             target.corrected = bool(edit.strokes)
@@ -106,6 +113,8 @@ def apply_to_all(session: Session, values: Adjustment) -> int:
             with session.lock:
                 strokes = current(session.target(key).path.parent).strokes
             apply(session, key, Edit(strokes, values))
+        except NotFinishedError:
+            continue
         except (InputError, OSError):
             if key in _finished_keys(session):
                 raise
@@ -195,9 +204,11 @@ def _finished_keys(session: Session) -> list[str]:
         return [target.key for target in session.targets if _is_finished(target)]
 
 
-def _check_finished(target: Target) -> None:
+def _finished_version(session: Session, key: str) -> int:
+    target = session.target(key)
     if not _is_finished(target):
-        raise InputError("this picture is not cut out yet: wait for it")
+        raise NotFinishedError("this picture is not cut out yet: wait for it")
+    return target.version
 
 
 def _is_finished(target: Target) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
@@ -11,7 +13,8 @@ from PIL import Image
 
 from app import edits
 from app.edits import Edit, apply, apply_to_all, current, edit_of
-from app.kept import BASE
+from app.judgement import judge
+from app.kept import BASE, STROKES
 from app.removal import remove
 from app.results import write_results
 from app.session import Target
@@ -175,6 +178,49 @@ def test_an_edit_does_not_bring_a_removed_session_back(registry, finished, monke
     with pytest.raises(InputError, match="no longer here"):
         apply(finished, finished.targets[0].key, Edit())
     assert not finished.folder.exists()
+
+
+@pytest.fixture
+def overtaken_by_a_run(finished, monkeypatch):
+    """While the second picture is edited, a run cuts it out anew: nothing of it is left."""
+    second = finished.targets[1]
+    edited = edits.edited
+
+    def overtaking(target, edit):
+        matte = edited(target, edit)
+        if target is second:
+            anew = FakeMatting()(target.path, None)
+            anew = replace(anew, alpha=np.zeros_like(anew.alpha))
+            write_results(anew, target.path.parent)
+            judge(target, anew, "new marks")
+        return matte
+
+    monkeypatch.setattr(edits, "edited", overtaking)
+    return second
+
+
+def test_an_edit_does_not_overwrite_a_newer_result(finished, overtaken_by_a_run) -> None:
+    target = overtaken_by_a_run
+    with pytest.raises(InputError, match="cut out again meanwhile"):
+        apply(finished, target.key, edit_of({"strokes": [ERASE]}))
+    assert not _alpha(target).any()
+    assert current(target.path.parent) == Edit()
+    assert not (target.path.parent / STROKES).exists()
+    assert (target.version, target.corrected) == (1, False)
+
+
+def test_an_adjustment_for_all_leaves_a_newer_result_as_it_is(finished, overtaken_by_a_run) -> None:
+    assert apply_to_all(finished, Adjustment(feather=6)) == 1
+    assert not _alpha(overtaken_by_a_run).any()
+
+
+def test_edits_that_wait_for_one_another_are_all_made(finished) -> None:
+    target = finished.targets[0]
+    with ThreadPoolExecutor(2) as both:
+        with target.editing:
+            asked = [both.submit(apply, finished, target.key, Edit()) for _ in range(2)]
+            time.sleep(0.2)
+        assert sorted(each.result(60) for each in asked) == [1, 2]
 
 
 @pytest.mark.parametrize(

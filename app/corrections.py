@@ -62,7 +62,9 @@ def _use_as_reference(state: PageState, session: Session, client: str, key: str)
             shutil.copy(target.path.parent / "full.alpha.png", mask)
             added = uploads.add_photo(same, photo, name, state.settings)
             uploads.set_mask(same, added, mask, state.settings)
-            target.reference = added
+            with session.lock:
+                target.reference = added
+                session.changed()
         finally:
             photo.unlink(missing_ok=True)
             mask.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ undoing is leaving out; only a stroke added to those before starts from what the
 from __future__ import annotations
 
 import json
+import tempfile
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from icm import Adjustment, InputError, Matte, Stroke
 
-from .kept import BASE, EDIT, STROKES, kept_matte, note_empty, save_alpha
+from .kept import BASE, EDIT, EMPTY, STROKES, kept_matte, note_empty, save_alpha
 from .results import write_matte
 from .session import Session, Target
 
@@ -40,6 +41,10 @@ class Edit:
         """Plain values, as `edit_of` reads them."""
         strokes = [asdict(stroke) for stroke in self.strokes]
         return {"strokes": strokes, "adjustment": self.adjustment.model_dump(mode="json")}
+
+
+class NotFinishedError(InputError):
+    """The result that an edit is for is being made, or was made anew meanwhile."""
 
 
 def edit_of(values: object) -> Edit:
@@ -75,19 +80,19 @@ def apply(session: Session, key: str, edit: Edit) -> int:
         The result's version.
 
     Raises:
-        InputError: there is no such result, or it is being made.
+        InputError: there is no such result.
+        NotFinishedError: it is being made, or was made anew meanwhile.
     """
     with session.lock:
         target = session.target(key)
-        _check_finished(target)
-    with target.editing, _AT_ONCE:
-        matte = edited(target, edit)
+    with target.editing, _AT_ONCE, _aside(session) as made:
         with session.lock:
-            _check_finished(session.target(key))
-            folder = target.path.parent
-            write_matte(matte, folder)
-            note_empty(matte, folder)
-            (folder / EDIT).write_text(json.dumps(edit.as_json()), encoding="utf-8")
+            version = _finished_version(session, key)
+        _write(edited(target, edit), edit, made)
+        with session.lock:
+            if _finished_version(session, key) != version:
+                raise NotFinishedError("this picture was cut out again meanwhile: change it anew")
+            _put_in_place(made, target.path.parent)
             target.doubt = "" if edit.strokes else target.doubt  # somebody has looked at it
             target.corrected = bool(edit.strokes)
             target.version += 1
@@ -108,6 +113,8 @@ def apply_to_all(session: Session, values: Adjustment) -> int:
             with session.lock:
                 strokes = current(session.target(key).path.parent).strokes
             apply(session, key, Edit(strokes, values))
+        except NotFinishedError:
+            continue
         except (InputError, OSError):
             if key in _finished_keys(session):
                 raise
@@ -117,17 +124,13 @@ def apply_to_all(session: Session, values: Adjustment) -> int:
 
 
 def edited(target: Target, edit: Edit) -> Matte:
-    """A result's matte with an edit."""
+    """A result's matte with the strokes of an edit, not yet adjusted."""
     folder = target.path.parent
     before = current(folder).strokes
     extends = before and edit.strokes[: len(before)] == before and (folder / STROKES).is_file()
     if extends:
-        matte = _kept(target, STROKES).corrected(edit.strokes[len(before) :], earlier=before)
-    else:
-        matte = _kept(target, BASE).corrected(edit.strokes)
-    if edit.strokes:
-        save_alpha(folder / STROKES, matte)
-    return matte.adjusted(edit.adjustment)
+        return _kept(target, STROKES).corrected(edit.strokes[len(before) :], earlier=before)
+    return _kept(target, BASE).corrected(edit.strokes)
 
 
 def finished(picture: Path) -> Matte:
@@ -144,6 +147,38 @@ def finished(picture: Path) -> Matte:
     with _AT_ONCE:
         matte = kept_matte(picture, name, confidence=1, present=True)
         return matte.adjusted(edit.adjustment)
+
+
+def _aside(session: Session) -> tempfile.TemporaryDirectory[str]:
+    """A folder for files that are moved to a result once they are complete.
+
+    It lies beside the session's folder, so that a late write cannot bring back what was removed.
+    """
+    return tempfile.TemporaryDirectory(prefix="edit-", dir=session.folder.parent)
+
+
+def _write(matte: Matte, edit: Edit, made: str) -> None:
+    """Writes all files that an edit changes.
+
+    Args:
+        matte: of `edited`.
+        edit: whose strokes are on it already.
+        made: an empty folder.
+    """
+    folder = Path(made)
+    if edit.strokes:
+        save_alpha(folder / STROKES, matte)
+    matte = matte.adjusted(edit.adjustment)
+    write_matte(matte, folder)
+    note_empty(matte, folder)
+    (folder / EDIT).write_text(json.dumps(edit.as_json()), encoding="utf-8")
+
+
+def _put_in_place(made: str, folder: Path) -> None:
+    """Replaces a result's files by an edit's; quick enough for the session's lock."""
+    (folder / EMPTY).unlink(missing_ok=True)
+    for path in Path(made).iterdir():
+        path.replace(folder / path.name)
 
 
 def _kept(target: Target, name: str) -> Matte:
@@ -169,9 +204,11 @@ def _finished_keys(session: Session) -> list[str]:
         return [target.key for target in session.targets if _is_finished(target)]
 
 
-def _check_finished(target: Target) -> None:
+def _finished_version(session: Session, key: str) -> int:
+    target = session.target(key)
     if not _is_finished(target):
-        raise InputError("this picture is not cut out yet: wait for it")
+        raise NotFinishedError("this picture is not cut out yet: wait for it")
+    return target.version
 
 
 def _is_finished(target: Target) -> bool:

@@ -168,7 +168,10 @@ class Handlers:
         return self._screen(session)
 
     async def follow(self, token: str, request: gr.Request) -> AsyncIterator[Values]:
-        """Shows a run as it goes on, until it ends or a later event of the page follows it."""
+        """Shows a run as it goes on, until it ends or a later event of the page follows it.
+
+        Gradio iterates it on the event loop, which a session's lock must not keep waiting.
+        """
         shown: tuple[int, int] | None = None
         me, page = object(), request.session_hash or ""
         while True:
@@ -177,11 +180,7 @@ class Handlers:
             except InputError:  # removed meanwhile
                 return
             if shown is None:
-                with session.lock:
-                    session.followers.pop(page, None)
-                    session.followers[page] = me
-                    while len(session.followers) > _FOLLOWERS:  # the oldest gives way
-                        session.followers.pop(next(iter(session.followers)))
+                await asyncio.to_thread(_begin_to_follow, session, page, me)
             elif session.followers.get(page) is not me:
                 return
             progress = session.progress
@@ -189,7 +188,7 @@ class Handlers:
             now = session.version, progress.ticket.place if progress.ticket else 0
             if now != shown:
                 shown = now
-                yield self._screen(session)
+                yield await asyncio.to_thread(self._screen, session)
             if not active:
                 return
             await asyncio.sleep(_TICK)
@@ -266,6 +265,15 @@ class Handlers:
                 copy = _copied(example(target), session)
                 uploads.add_target(session, copy, Path(target).name, settings)
         return self._session(token, request)
+
+
+def _begin_to_follow(session: Session, page: str, event: object) -> None:
+    """Makes an event the only one of its page that follows the run."""
+    with session.lock:
+        session.followers.pop(page, None)
+        session.followers[page] = event
+        while len(session.followers) > _FOLLOWERS:  # the oldest gives way
+            session.followers.pop(next(iter(session.followers)))
 
 
 def _choose_absent(session: Session, name: str) -> None:

@@ -80,6 +80,7 @@ class Registry:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._open: OrderedDict[str, str] = OrderedDict()  # secrets of pages without a session
         self._lock = threading.RLock()
+        self._admitting = threading.Lock()  # uploads are counted one by one: limits hold
         self._closed = threading.Event()
         self.loose = root / _LOOSE
         self.served = root / _SERVED
@@ -158,7 +159,7 @@ class Registry:
                 raise InputError(_REMOVED) from error
             raise
         finally:
-            with self._lock, session.lock:
+            with session.lock:
                 session.arriving -= 1
                 empty = not (session.photos or session.targets or session.background_path)
                 unused = session.arriving == 0 and empty and session.version == 0
@@ -238,40 +239,58 @@ class Registry:
             os.close(self._claim)
 
     def _admitted(self, token: str, client: str, size: int, model: str) -> Session:
+        """The session of something that may arrive, its bytes counted.
+
+        Whoever holds the session's lock keeps other uploads waiting, but not `find` and `attach`.
+        """
         _check_token(token)
         self.check_disk(size)
-        quota = self._quota
-        with self._lock:
-            session = self._sessions.get(token)
-            if token in self._removed or (session is not None and session.gone):
-                raise InputError(_REMOVED)
-            if self.stored() + size > quota.storage:
-                raise TooManyError("the server is full: come back in a few minutes")
-            full = self.stored(client) + size > quota.client_storage
-            if full and session is not None:  # what was removed can no longer be restored
-                forget_removed(session)
-            if self.stored(client) + size > quota.client_storage:
-                raise TooManyError(
-                    f"your pictures take {quota.client_storage / GIGABYTE:g} gigabytes already: "
-                    "remove some first"
-                )
+        with self._admitting:
+            with self._lock:
+                session = self._sessions.get(token)
+                if token in self._removed or (session is not None and session.gone):
+                    raise InputError(_REMOVED)
+            self._check_storage(session, client, size)
             if session is None:
-                if len(self._sessions) >= quota.sessions:
-                    raise TooManyError("too many people are here: come back in a few minutes")
-                of_client = sum(each.client == client for each in self._sessions.values())
-                if of_client >= quota.client_sessions:
-                    raise TooManyError(
-                        f"{of_client} pages are in use from where you are: close one of them"
-                    )
-                folder = self.root / token
-                folder.mkdir()
-                session = Session(token, folder, model or self._model, client=client)
-                session.pages.update(page for page, opened in self._open.items() if opened == token)
-                self._sessions[token] = session
+                session = self._begun(token, client, model)
             with session.lock:
+                if session.gone:
+                    raise InputError(_REMOVED)
                 session.arriving += 1
                 session.stored += size
                 session.seen = session.left = time.monotonic()
+        return session
+
+    def _check_storage(self, session: Session | None, client: str, size: int) -> None:
+        """Refuses bytes of a client, for its session if it has one, that are too many."""
+        quota = self._quota
+        if self.stored() + size > quota.storage:
+            raise TooManyError("the server is full: come back in a few minutes")
+        full = self.stored(client) + size > quota.client_storage
+        if full and session is not None:  # what was removed can no longer be restored
+            forget_removed(session)
+        if self.stored(client) + size > quota.client_storage:
+            raise TooManyError(
+                f"your pictures take {quota.client_storage / GIGABYTE:g} gigabytes already: "
+                "remove some first"
+            )
+
+    def _begun(self, token: str, client: str, model: str) -> Session:
+        """A new session, if there may be one more."""
+        quota = self._quota
+        with self._lock:
+            if len(self._sessions) >= quota.sessions:
+                raise TooManyError("too many people are here: come back in a few minutes")
+            of_client = sum(each.client == client for each in self._sessions.values())
+            if of_client >= quota.client_sessions:
+                raise TooManyError(
+                    f"{of_client} pages are in use from where you are: close one of them"
+                )
+            folder = self.root / token
+            folder.mkdir()
+            session = Session(token, folder, model or self._model, client=client)
+            session.pages.update(page for page, opened in self._open.items() if opened == token)
+            self._sessions[token] = session
         return session
 
     def _remove(self, token: str, session: Session) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import secrets
 import shutil
 import threading
 from collections.abc import Sequence
@@ -85,7 +86,13 @@ def set_painting(session: Session, key: str, upload: Path) -> None:
 
 
 def add_target(
-    session: Session, upload: Path, name: str, settings: Settings, order: float = 0.0
+    session: Session,
+    upload: Path,
+    name: str,
+    settings: Settings,
+    order: float = 0.0,
+    *,
+    source: str = "",
 ) -> str:
     """Adds a picture to matte; those that were removed before are gone for good.
 
@@ -95,6 +102,10 @@ def add_target(
         name: what the visitor calls it.
         settings: the limits.
         order: places it among those that were sent at once; 0 for the end.
+        source: key of the photo of the object that it is a copy of; such a one is added once.
+
+    Returns:
+        The picture's key; that of the copy which is here already, if there is one.
     """
     _check_room(len(session.targets), settings.max_pictures, "pictures")
     picture = decoded(upload, settings)
@@ -102,9 +113,13 @@ def add_target(
     path = upload.rename(folder / "picture")
     _picture_as_bytes(picture, fitted(picture.size, THUMBNAIL)).save(folder / "thumbnail.webp")
     with session.lock:
+        if (copy := _copy_of(source, session)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            return copy.key
         _check_room(len(session.targets), settings.max_pictures, "pictures", folder)
         forget_removed(session)
-        target = Target(key, safe_name(name), path, picture.size, order=order or math.inf)
+        order = order or math.inf
+        target = Target(key, safe_name(name), path, picture.size, source=source, order=order)
         session.targets.insert(_place_of(target, session.targets), target)
         session.changed()
     return key
@@ -124,17 +139,19 @@ def add_photo_as_target(session: Session, key: str, settings: Settings) -> None:
     if photo.saved is not None:
         raise InputError("a saved reference holds no photograph: add the photograph itself")
     with session.lock:
-        if any(target.source == key for target in session.targets):
+        if _copy_of(key, session) is not None:
             return
-    copy = Path(shutil.copy(photo.path, session.folder / f"copy-{photo.key}"))
+    copy = Path(shutil.copy(photo.path, session.folder / f"copy-{secrets.token_hex(8)}"))
     try:
-        added = session.target(add_target(session, copy, photo.name, settings))
+        add_target(session, copy, photo.name, settings, source=key)
     finally:
         copy.unlink(missing_ok=True)
-    with session.lock:
-        added.source = key
-        session.measure()
-        session.changed()
+    session.measure()
+
+
+def _copy_of(source: str, session: Session) -> Target | None:
+    """The picture that is a copy of a photo of the object."""
+    return next((each for each in session.targets if source and each.source == source), None)
 
 
 def set_background(session: Session, upload: Path, settings: Settings) -> None:

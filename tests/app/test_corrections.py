@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from app import uploads
 from app.corrections import add_corrections
 from app.page_state import PageState
 from app.results import write_results
@@ -30,12 +31,33 @@ def cut_out(registry):
     return someone
 
 
-@pytest.mark.usefixtures("overtaken")
-def test_the_alpha_of_a_result_marks_its_own_picture(registry, cut_out) -> None:
+def used_as_reference(registry, session) -> dict[str, str]:
+    """What the page is answered once the session's only picture has become a reference."""
     app = FastAPI()
     add_corrections(app, PageState(Settings(), registry, None, None))
-    path = f"/icm/{cut_out.token}/{cut_out.targets[0].key}/reference"
-    answer = TestClient(app).post(path)
-    assert answer.json() == {"photo": "a.png"}
+    path = f"/icm/{session.token}/{session.targets[0].key}/reference"
+    return TestClient(app).post(path).json()
+
+
+@pytest.mark.usefixtures("overtaken")
+def test_the_alpha_of_a_result_marks_its_own_picture(registry, cut_out) -> None:
+    assert used_as_reference(registry, cut_out) == {"photo": "a.png"}
     photos = [(photo.name, photo.marked) for photo in cut_out.photos]
     assert photos == [("a.png", True), ("other.png", False)]
+
+
+def test_pages_that_follow_see_that_a_result_became_a_reference(
+    registry, cut_out, monkeypatch
+) -> None:
+    """Each asks again only where the session's version differs from that of the state it shows."""
+    marked: list[int] = []
+    set_mask = uploads.set_mask
+
+    def marking(session, key, upload, settings) -> None:
+        set_mask(session, key, upload, settings)
+        marked.append(session.version)
+
+    monkeypatch.setattr(uploads, "set_mask", marking)
+    used_as_reference(registry, cut_out)
+    assert cut_out.targets[0].reference == cut_out.photos[0].key
+    assert cut_out.version > marked[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import PurePath
 
 import numpy as np
@@ -10,7 +13,8 @@ from PIL import Image
 
 from app import edits
 from app.edits import Edit, apply, apply_to_all, current, edit_of
-from app.kept import BASE
+from app.judgement import judge
+from app.kept import BASE, STROKES
 from app.removal import remove
 from app.results import write_results
 from app.session import Target
@@ -123,6 +127,100 @@ def test_a_picture_that_is_not_finished_is_refused(finished) -> None:
     target.state = "working"
     with pytest.raises(InputError, match="not cut out yet"):
         apply(finished, target.key, Edit())
+
+
+def test_an_edit_keeps_nobody_waiting_while_it_is_written(finished, monkeypatch) -> None:
+    """Requests of the same visitor take the lock on the event loop, which is everybody's."""
+    free: list[bool] = []
+    write = edits.write_matte
+
+    def lock_is_free() -> bool:
+        if taken := finished.lock.acquire(blocking=False):
+            finished.lock.release()
+        return taken
+
+    def writing(matte, folder) -> None:
+        with ThreadPoolExecutor(1) as another:
+            free.append(another.submit(lock_is_free).result())
+        write(matte, folder)
+
+    monkeypatch.setattr(edits, "write_matte", writing)
+    apply(finished, finished.targets[0].key, edit_of({"strokes": [ERASE]}))
+    assert free == [True]
+
+
+def test_an_edit_that_cannot_be_written_changes_nothing(finished, monkeypatch) -> None:
+    """Not even the strokes that the next edit starts from."""
+    first, second = finished.targets
+    apply(finished, first.key, edit_of({"strokes": [ERASE]}))
+
+    def full(matte, folder) -> None:
+        raise OSError("no space left on the device")
+
+    lost, kept = ({**KEEP, "points": [[x, 70], [x + 5, 70]]} for x in (100, 20))
+    with monkeypatch.context() as patched:
+        patched.setattr(edits, "write_matte", full)
+        with pytest.raises(OSError, match="no space left"):
+            apply(finished, first.key, edit_of({"strokes": [ERASE, lost]}))
+    for target in (first, second):
+        apply(finished, target.key, edit_of({"strokes": [ERASE, kept]}))
+    np.testing.assert_array_equal(_alpha(first), _alpha(second))
+
+
+def test_an_edit_does_not_bring_a_removed_session_back(registry, finished, monkeypatch) -> None:
+    write = edits.write_matte
+
+    def writing(matte, folder) -> None:
+        registry._remove(finished.token, finished)
+        write(matte, folder)
+
+    monkeypatch.setattr(edits, "write_matte", writing)
+    with pytest.raises(InputError, match="no longer here"):
+        apply(finished, finished.targets[0].key, Edit())
+    assert not finished.folder.exists()
+
+
+@pytest.fixture
+def overtaken_by_a_run(finished, monkeypatch):
+    """While the second picture is edited, a run cuts it out anew: nothing of it is left."""
+    second = finished.targets[1]
+    edited = edits.edited
+
+    def overtaking(target, edit):
+        matte = edited(target, edit)
+        if target is second:
+            anew = FakeMatting()(target.path, None)
+            anew = replace(anew, alpha=np.zeros_like(anew.alpha))
+            write_results(anew, target.path.parent)
+            judge(target, anew, "new marks")
+        return matte
+
+    monkeypatch.setattr(edits, "edited", overtaking)
+    return second
+
+
+def test_an_edit_does_not_overwrite_a_newer_result(finished, overtaken_by_a_run) -> None:
+    target = overtaken_by_a_run
+    with pytest.raises(InputError, match="cut out again meanwhile"):
+        apply(finished, target.key, edit_of({"strokes": [ERASE]}))
+    assert not _alpha(target).any()
+    assert current(target.path.parent) == Edit()
+    assert not (target.path.parent / STROKES).exists()
+    assert (target.version, target.corrected) == (1, False)
+
+
+def test_an_adjustment_for_all_leaves_a_newer_result_as_it_is(finished, overtaken_by_a_run) -> None:
+    assert apply_to_all(finished, Adjustment(feather=6)) == 1
+    assert not _alpha(overtaken_by_a_run).any()
+
+
+def test_edits_that_wait_for_one_another_are_all_made(finished) -> None:
+    target = finished.targets[0]
+    with ThreadPoolExecutor(2) as both:
+        with target.editing:
+            asked = [both.submit(apply, finished, target.key, Edit()) for _ in range(2)]
+            time.sleep(0.2)
+        assert sorted(each.result(60) for each in asked) == [1, 2]
 
 
 @pytest.mark.parametrize(

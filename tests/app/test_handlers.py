@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
 from types import SimpleNamespace
 
 import gradio as gr
@@ -134,3 +136,34 @@ def test_the_mask_of_the_example_stays_with_its_photo(registry) -> None:
     photos = registry.get("1" * 32).photos
     assert [(each.name, each.marked) for each in photos] == [(PHOTO, True), ("other.png", False)]
     device.close()
+
+
+def test_whoever_follows_a_run_leaves_the_event_loop_free(handlers, session) -> None:
+    """Another request of the visitor holds the session's lock meanwhile."""
+    session.progress.state = "working"
+    following = handlers.follow("", SimpleNamespace(session_hash="one"))
+
+    async def step() -> None:
+        taken, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with session.lock:
+                taken.set()
+                done.wait(2)
+
+        holder = asyncio.create_task(asyncio.to_thread(hold))
+        await asyncio.to_thread(taken.wait)
+        shown = asyncio.ensure_future(anext(following))
+        await asyncio.sleep(0.5)
+        early = shown.done()
+        done.set()
+        await asyncio.gather(holder, shown)
+        assert not early, "the loop stood still until the lock was free"
+        session.changed()
+
+    async def steps() -> None:
+        await step()
+        await step()
+        await following.aclose()
+
+    asyncio.run(steps())

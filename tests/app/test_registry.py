@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -135,6 +137,40 @@ def test_what_was_removed_is_not_revived_by_a_late_upload(registry) -> None:
         registry.find(ANN)
     assert registry.attach(ANN, "two").photos == []  # reloaded
     arrived(registry, ANN)
+
+
+class BusyLock:
+    """A session's lock that another request holds until it is freed."""
+
+    def __init__(self) -> None:
+        self.wanted, self.freed = threading.Event(), threading.Event()
+
+    def __enter__(self) -> None:
+        self.wanted.set()
+        assert self.freed.wait(20)
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("busy_at", ["begin", "end"])
+def test_an_upload_that_waits_for_its_session_keeps_no_other_waiting(registry, busy_at) -> None:
+    ann, bob, busy = arrived(registry, ANN), arrived(registry, BOB), BusyLock()
+
+    def upload() -> None:
+        if busy_at == "begin":
+            ann.lock = busy
+        with registry.arriving(ANN, "here", 1):
+            ann.lock = busy
+
+    with ThreadPoolExecutor(2) as others:
+        arriving = others.submit(upload)
+        try:
+            assert busy.wanted.wait(20)
+            assert others.submit(registry.attach, BOB, "two").result(5) is bob
+        finally:
+            busy.freed.set()
+        arriving.result(20)
 
 
 def test_what_a_killed_page_left_is_removed_by_the_next(tmp_path, monkeypatch) -> None:

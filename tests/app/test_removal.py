@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from app import uploads
 from app.removal import forget_removed, remove, restore
 from app.settings import Settings
 from app.uploads import add_photo, add_photo_as_target, add_target
@@ -73,3 +77,27 @@ def test_a_photo_of_the_object_becomes_a_target_once(session, tmp_path) -> None:
         add_photo_as_target(session, key, Settings())
     assert names(session) == ["photo.png"]
     assert session.targets[0].path.read_bytes() == session.photos[0].path.read_bytes()
+
+
+def test_a_photo_that_is_asked_for_twice_at_once_becomes_one_target(
+    session, tmp_path, monkeypatch
+) -> None:
+    """Both find at first that it is no target yet, as after a double click."""
+    path = tmp_path / "photo.png"
+    path.write_bytes(encoded(disc()))
+    key = add_photo(session, path, "photo.png", Settings())
+    both, decoded = threading.Barrier(2, timeout=20), uploads.decoded
+
+    def decoding(path, settings):
+        picture = decoded(path, settings)
+        both.wait()
+        return picture
+
+    monkeypatch.setattr(uploads, "decoded", decoding)
+    with ThreadPoolExecutor(2) as clicks:
+        for done in [clicks.submit(add_photo_as_target, session, key, Settings()) for _ in "ab"]:
+            done.result(20)
+    [target] = session.targets
+    assert target.source == key
+    folders = {session.photos[0].path.parent, target.path.parent}
+    assert set(session.folder.iterdir()) == folders

@@ -76,7 +76,7 @@ class Stroke:
         places = [
             (np.clip((x + 0.5 - left) * scale - 0.5, -reach, reach) * one,
              np.clip((y + 0.5 - top) * scale - 0.5, -reach, reach) * one)
-            for x, y in self.points
+            for x, y in (*self.points, self.points[-1])  # a line of one point is not drawn
         ]  # fmt: skip
         corners = np.rint(np.array(places)).astype(np.int32).reshape(-1, 1, 2)
         cv2.polylines(line, [corners], False, 0, 1, cv2.LINE_8, _SUBPIXEL)

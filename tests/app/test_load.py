@@ -29,7 +29,8 @@ def colour(session: int, picture: int) -> tuple[int, int, int]:
 @pytest.fixture
 def crowded() -> Iterator:
     # Random weights leave every pixel partly there, so that its colours can be looked at.
-    overrides = ("weights=null", "network.encoder_weights=null", *QUICK.overrides[-2:])
+    weights = "weights=null", "network.encoder_weights=null", "finish.solve_edges=0"
+    overrides = (*weights, *QUICK.overrides[-2:])
     settings = replace(QUICK, overrides=overrides, queue=VISITORS, grace=1.0)
     with running(replace(settings, proxies=("127.0.0.1",))) as page:
         yield page

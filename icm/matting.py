@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from icm.build import Built, build, read_model_config
 from icm.config.model import ModelConfig
 from icm.config.results import Absent
-from icm.engine.finish import enlarged, finished, is_matted, with_solved_edges
+from icm.engine.finish import enlarged, finished, is_matted, solver_ready, with_solved_edges
 from icm.engine.inference import Inference
 from icm.engine.marking import Marking
 from icm.engine.preparation import (
@@ -153,7 +153,8 @@ class Matting:
         path = Path(image) if isinstance(image, str | Path) else Path()
         saved = path.suffix.lower() == SUFFIX
         if not saved and not isinstance(image, Reference):
-            examples, small = self._marked(image, mask)
+            with solver_ready(self.config.finish):  # for the targets that will follow
+                examples, small = self._marked(image, mask)
             return Reference(tuple(examples), (small,), self.config.name, self.fingerprint)
         if mask is not None:
             what = path.name or "the reference"
@@ -252,11 +253,13 @@ class Matting:
         colours, where the configuration asks for it. With `input_size`, `refine` and `finish` it is
         what `stream` is made of, for callers that schedule the work themselves.
         """
-        examples = self._inference.placed(reference)
-        first = self._inference.predict(pictures, examples)
-        times = self.config.input.zoom_target
-        found = first if times is None else self._second_pass(pictures, first, examples, times)
-        return with_solved_edges(pictures, found, self.config.finish)
+        config = self.config
+        with solver_ready(config.finish):
+            examples = self._inference.placed(reference)
+            found = self._inference.predict(pictures, examples)
+            if config.input.zoom_target is not None:
+                found = self._second_pass(pictures, found, examples, config.input.zoom_target)
+        return with_solved_edges(pictures, found, config.finish)
 
     def _second_pass(
         self,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from icm.beside import FINISHING, mapped
+from icm.beside import FINISHING, begun, mapped
 from icm.config.model import FinishConfig
 from icm.config.results import Absent
 from icm.errors import InputError
 from icm.finishing import (
     closed_form_alpha,
     full_resolution_alpha,
+    load_solver,
     solved_edges,
     trimap_from_guidance,
 )
@@ -72,6 +75,16 @@ def finished(
     )
 
 
+@contextmanager
+def solver_ready(config: FinishConfig) -> Iterator[None]:
+    """Imports what solving edges needs, where the configuration asks for it, beside other work."""
+    if not _solves(config) or "pymatting" in sys.modules:
+        yield
+        return
+    with FINISHING.lent(), begun(load_solver):
+        yield
+
+
 def with_solved_edges(
     pictures: Sequence[Picture], predictions: Sequence[Prediction], config: FinishConfig
 ) -> list[Prediction]:
@@ -79,7 +92,7 @@ def with_solved_edges(
 
     Pictures that shared a pass of a GPU are solved side by side.
     """
-    if config.solve_edges == 0 or config.method == "closed_form":
+    if not _solves(config):
         return list(predictions)
 
     def solved(index: int) -> Prediction:
@@ -99,6 +112,10 @@ def enlarged(
     if config.method == "bicubic":
         return resize(alpha, picture.size)
     return full_resolution_alpha(alpha, picture.rgb)
+
+
+def _solves(config: FinishConfig) -> bool:
+    return config.solve_edges > 0 and config.method != "closed_form"
 
 
 def _is_present(prediction: Prediction, config: FinishConfig) -> bool:

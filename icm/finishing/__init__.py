@@ -3,7 +3,7 @@
 from icm.finishing.closed_form import closed_form_alpha
 from icm.finishing.foreground import estimate_foreground
 from icm.finishing.full_resolution import full_resolution_alpha, guided_upsampling
-from icm.finishing.solved_edges import solved_edges
+from icm.finishing.solved_edges import load_solver, solved_edges
 from icm.finishing.trimap import trimap_from_alpha, trimap_from_guidance
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "estimate_foreground",
     "full_resolution_alpha",
     "guided_upsampling",
+    "load_solver",
     "solved_edges",
     "trimap_from_alpha",
     "trimap_from_guidance",

@@ -57,6 +57,13 @@ def solved_edges(alpha: Map, image: Map, reach: int) -> Map:
     return result
 
 
+def load_solver() -> None:
+    """Imports what solving needs, a second's work, where nothing has been solved yet."""
+    import scipy.sparse.linalg  # noqa: F401, PLC0415 - slow to import
+
+    load_pymatting()
+
+
 def _unknown(alpha: Map, reach: int) -> NDArray[np.bool_]:
     """Soft pixels, edges, and what is near them: h w."""
     soft = np.asarray((alpha > _SURE) & (alpha < 1 - _SURE), np.uint8)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 import icm
+from icm.beside import Helpers
 from icm.config.model import FinishConfig
+from icm.engine import finish
 from icm.engine.finish import with_solved_edges
 from icm.finishing import solved_edges
 from icm.images import Picture
@@ -45,6 +49,19 @@ def test_the_network_s_alpha_stands_where_nothing_is_asked_for(values: dict[str,
     picture, prediction = predicted(20)
     found = with_solved_edges([picture], [prediction], FinishConfig.model_validate(values))
     assert found == [prediction]
+
+
+@pytest.mark.parametrize(("reach", "imported"), [(5, ["solver"]), (0, [])])
+def test_what_solving_needs_is_imported_beside_the_network(
+    monkeypatch: pytest.MonkeyPatch, reach: int, imported: list[str]
+) -> None:
+    found: list[str] = []
+    monkeypatch.delitem(sys.modules, "pymatting", raising=False)
+    monkeypatch.setattr(finish, "FINISHING", Helpers(2))
+    monkeypatch.setattr(finish, "load_solver", lambda: found.append("solver"))
+    with finish.solver_ready(FinishConfig(method="guided", solve_edges=reach)):
+        pass
+    assert found == imported
 
 
 def test_the_bundled_model_solves_its_edges() -> None:

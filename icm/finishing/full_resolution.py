@@ -23,6 +23,7 @@ from icm.images import resize
 
 _SURE = 0.02  # a network's alpha this close to 0 or 1 means 0 or 1
 _RADIUS = 2  # of the window, in the network's pixels
+_WINDOW = np.ones((2 * _RADIUS + 1,) * 2, np.uint8)
 _SMOOTHNESS = 1e-4  # variance of colour below which a window counts as flat
 _STRIP = 64  # pixels of height: what is at work at once fits a processor's cache
 
@@ -113,13 +114,18 @@ def evaluated(fit_hw4: Map, image: Map) -> Map:
     return np.clip(result, 0, 1, out=result)
 
 
-def band_of(alpha: Map) -> Band:
-    """The band around soft pixels and edges of the network's alpha, h w."""
+def band_of(alpha: Map, window: NDArray[np.uint8] = _WINDOW) -> Band:
+    """The band around soft pixels and edges of the network's alpha, h w.
+
+    Args:
+        alpha: h w in [0, 1].
+        window: nonzero where a pixel about a soft one or an edge is in the band too; odd sides.
+    """
     soft = ((alpha > _SURE) & (alpha < 1 - _SURE)).astype(np.uint8)
     inside = (alpha >= 0.5).astype(np.uint8)
     edge = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    window = np.ones((2 * _RADIUS + 1,) * 2, np.uint8)
-    return Band(np.asarray(cv2.dilate(soft | edge, window), np.uint8), inside)
+    unknown = cv2.dilate(soft | edge, window).reshape(alpha.shape)
+    return Band(np.asarray(unknown, np.uint8), inside)
 
 
 def nearest(values: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

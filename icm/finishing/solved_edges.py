@@ -17,13 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icm.finishing.full_resolution import band_of
 from icm.finishing.kernels import load_pymatting
 
-_SURE = 0.02  # a network's alpha this close to 0 or 1 means 0 or 1
 _TRUST = 1e-3  # weight of the network's alpha beside the Laplacian
-_HAZE = (
-    0.05  # a solution this near to 0 or 1 means 0 or 1: along similar colours it runs out slowly
-)
+_HAZE = 0.05  # a solution this near to 0 or 1 means that: it runs out slowly along like colours
 _FLAT = 1e-6  # variance of colour below which a window counts as flat
 _WINDOW = 3  # pixels: side of the Laplacian's windows
 _TOUCHED = 2  # pixels that share a window with one lie this far away
@@ -46,8 +44,9 @@ def solved_edges(alpha: Map, image: Map, reach: int) -> Map:
     Returns:
         float32 h w in [0, 1]; farther away 0 or 1.
     """
-    unknown = _unknown(alpha, reach)
-    known = np.asarray(alpha >= 0.5, np.float64)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
+    band = band_of(alpha, np.asarray(disc, np.uint8))
+    unknown, known = band.unknown > 0, band.inside.astype(np.float64)
     if min(alpha.shape) < _WINDOW or not unknown.any() or unknown.all():
         return alpha
     places = np.flatnonzero(unknown)
@@ -62,15 +61,6 @@ def load_solver() -> None:
     import scipy.sparse.linalg  # noqa: F401, PLC0415 - slow to import
 
     load_pymatting()
-
-
-def _unknown(alpha: Map, reach: int) -> NDArray[np.bool_]:
-    """Soft pixels, edges, and what is near them: h w."""
-    soft = np.asarray((alpha > _SURE) & (alpha < 1 - _SURE), np.uint8)
-    inside = np.asarray(alpha >= 0.5, np.uint8)
-    edge = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
-    return np.asarray(cv2.dilate(soft | edge, disc).reshape(alpha.shape) > 0)
 
 
 def _laplacian(image: Map, unknown: NDArray[np.bool_]) -> Any:

@@ -395,24 +395,28 @@ def test_a_closed_engine_drops_what_a_stop_would_have_finished(several: SideBySi
     assert engine.ended(20)
 
 
-def test_results_that_nobody_takes_hold_the_reading_back(engine: Engine) -> None:
-    read: list[str] = []
+def _heavy(read: list[str], write: Callable[[str], str]) -> Stages[str, str, str, str]:
+    """Stages whose outcomes are kept, three of which fill the engine's bound; notes reading."""
 
     def reading(job: str) -> str:
         read.append(job)
         return job
 
-    stages: Stages[str, str, str, str] = Stages(
+    return Stages(
         read=reading,
         weight=lambda loaded: 400,
         same_pass=lambda first, second: False,
         most=lambda: 1,
         predict=list,
-        write=str.upper,
+        write=write,
         parallel=4,
         keeps=True,
     )
-    run = engine.run(stages, _names("a", 40))
+
+
+def test_results_that_nobody_takes_hold_the_reading_back(engine: Engine) -> None:
+    read: list[str] = []
+    run = engine.run(_heavy(read, str.upper), _names("a", 40))
     assert next(run) == "A0"
     _until(lambda: engine._at_work == 0)
     assert len(read) < 12
@@ -423,25 +427,11 @@ def test_results_that_wait_for_an_earlier_one_hold_the_reading_back(engine: Engi
     read: list[str] = []
     gate = threading.Event()
 
-    def reading(job: str) -> str:
-        read.append(job)
-        return job
-
     def write(job: str) -> str:
         assert job != "a0" or gate.wait(20)
         return job.upper()
 
-    stages: Stages[str, str, str, str] = Stages(
-        read=reading,
-        weight=lambda loaded: 400,
-        same_pass=lambda first, second: False,
-        most=lambda: 1,
-        predict=list,
-        write=write,
-        parallel=4,
-        keeps=True,
-    )
-    run = _later(lambda: list(engine.run(stages, _names("a", 40))))
+    run = _later(lambda: list(engine.run(_heavy(read, write), _names("a", 40))))
     _until(lambda: len(read) > 3 and engine._at_work == 1)
     held = len(read)
     gate.set()

@@ -7,6 +7,7 @@ import pymatting
 import pytest
 
 from icm.finishing import solved_edges
+from icm.finishing.full_resolution import band_of
 
 MODULE = sys.modules["icm.finishing.solved_edges"]
 
@@ -61,7 +62,8 @@ def test_it_is_the_closed_form_with_the_network_as_a_prior():
     """Against the whole picture's Laplacian and a direct solution."""
     network = soft_disc(9, 30, 4)
     image = photographed(soft_disc(10, 30))
-    unknown = MODULE._unknown(network, 2).ravel()
+    disc = np.array([[0, 0, 1, 0, 0], *[[1] * 5] * 3, [0, 0, 1, 0, 0]], np.uint8)  # OpenCV's
+    unknown = band_of(network, disc).unknown.ravel() > 0
     laplacian = pymatting.cf_laplacian(image.astype(np.float64), epsilon=MODULE._FLAT).toarray()
     known = np.where(unknown, 0, network.ravel() >= 0.5)
     matrix = laplacian[unknown][:, unknown] + MODULE._TRUST * np.eye(unknown.sum())

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from icm.cli.options import add_model_options
+from icm.cli.model_options import add_model_options
 from icm.config.locate import page_package
 
 if TYPE_CHECKING:

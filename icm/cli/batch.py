@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING
 from icm.cli.batch_cluster import add_cluster_options, list_content, run_on_cluster
 from icm.cli.batch_progress import Shown, print_preview
 from icm.cli.exit_codes import INTERRUPTED
-from icm.cli.options import (
-    REFERENCE,
+from icm.cli.model_options import add_model_options, load_model
+from icm.cli.reference_options import REFERENCE, add_reference_options, reference_of
+from icm.cli.result_options import (
     add_adjust_options,
-    add_model_options,
     add_output_options,
-    add_reference_options,
     adjustment_of,
     export_of,
-    load_model,
-    reference_of,
 )
 from icm.errors import InputError, OutputError
 

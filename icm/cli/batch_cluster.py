@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from icm.cli.batch_progress import Shown, print_preview, rates_text
 from icm.cli.exit_codes import INTERRUPTED
-from icm.cli.options import reference_of, warn_of_random_weights
+from icm.cli.model_options import warn_of_random_weights
+from icm.cli.reference_options import reference_of
 from icm.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from icm.cli.options import add_model_options, load_model
+from icm.cli.model_options import add_model_options, load_model
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from icm.cli.options import add_model_options, load_model
+from icm.cli.model_options import add_model_options, load_model
 from icm.cli.progress import Progress
 from icm.errors import InputError
 

@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from icm.cli.options import (
+from icm.cli.model_options import add_model_options, load_model
+from icm.cli.progress import Progress
+from icm.cli.reference_options import add_reference_options, load_reference
+from icm.cli.result_options import (
     add_adjust_options,
-    add_model_options,
     add_output_options,
-    add_reference_options,
     adjustment_of,
     export_of,
-    load_model,
-    load_reference,
 )
-from icm.cli.progress import Progress
 from icm.errors import IcmError, InputError, OutputError
 from icm.printable import visible
 

@@ -6,12 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from icm.cli.options import (
-    add_model_options,
-    add_reference_options,
-    load_model,
-    load_reference,
-)
+from icm.cli.model_options import add_model_options, load_model
+from icm.cli.reference_options import add_reference_options, load_reference
 from icm.printable import visible
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import icm
-from icm.cli.options import reference_of
+from icm.cli.reference_options import reference_of
 from icm.config.batch import BatchConfig
 from icm.engine import Group, Request, find_pictures
 from icm.matting import Matting

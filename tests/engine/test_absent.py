@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import icm
-from icm.cli.options import reference_of
+from icm.cli.reference_options import reference_of
 from icm.engine import LEDGER, Request, Stop, Summary, preview, run_folder, write_report
 from icm.images import read_image
 from icm.matting import Matting

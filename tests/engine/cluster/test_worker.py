@@ -46,7 +46,7 @@ class Station:
         return self._folder / "reference.png", self._folder / "mask.png"
 
     def _duty(self) -> Duty:
-        from icm.cli.options import reference_of
+        from icm.cli.reference_options import reference_of
 
         return Duty(
             model=self.model,
